@@ -13,15 +13,7 @@ from typing import Any, Protocol
 from lastgood.gateway.snapshot import Traffic
 from lastgood.release.observed import Fact
 from lastgood.release.step import Step
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """A moment: wall clock for people, boot-time clock (runs on in suspend) of one boot for timers."""
-
-    wall_s: float
-    boot_id: str
-    boot_s: float
+from lastgood.stamp import Stamp as Stamp
 
 
 class Clock(Protocol):

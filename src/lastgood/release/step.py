@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 StepId = str
+WAITS = frozenset({"hold", "bake", "confirm"})
+"""Verbs without an effect: they end by time (``args["for_s"]``), by a verdict or by a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,11 @@ class Cond:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One effect on one part.
+    """One effect on one part, or one wait.
 
-    ``verb`` names the effect, or one of the waits ``hold``, ``bake``, ``confirm`` which have no effect and end by
-    time (``args["for_s"]``), verdict or a person. ``needs`` are the steps that must have ended before. ``guard`` is
-    checked just before it is performed, ``until`` must hold before it counts as ended. ``deadline_s`` counts from its
-    start. ``shows`` is the line a person reads.
+    ``needs`` are the steps that must have ended before. ``guard`` is checked just before it is performed, ``until``
+    must hold before it counts as ended. ``deadline_s`` counts from its start. A ``soft`` step may fail without the plan
+    failing (the revert commit: traffic is back already). ``shows`` is the line a person reads.
     """
 
     id: StepId
@@ -37,5 +38,11 @@ class Step:
     guard: Cond | None = None
     until: Cond | None = None
     deadline_s: float | None = None
-    on_timeout: Literal["retreat", "halt", "retry"] = "retreat"
+    on_timeout: Literal["retreat", "halt"] = "retreat"
+    soft: bool = False
     shows: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has no effect of its own."""
+        return self.verb in WAITS
