@@ -95,26 +95,32 @@ class Configuration:
 
     @cached_property
     def listeners(self) -> dict[str, model.Listener]:
+        """Where requests arrive, by name."""
         return self.of_kind("listener")
 
     @cached_property
     def policies(self) -> dict[str, model.Policy]:
+        """Rules, by name."""
         return self.of_kind("policy")
 
     @cached_property
     def routes(self) -> dict[str, model.Route]:
+        """Where requests go, by name."""
         return self.of_kind("route")
 
     @cached_property
     def upstreams(self) -> dict[str, model.Upstream]:
+        """What answers and is not run by us, by name."""
         return self.of_kind("upstream")
 
     @cached_property
     def services(self) -> dict[str, model.Service]:
+        """Code that we run, by name."""
         return self.of_kind("service")
 
     @cached_property
     def databases(self) -> dict[str, model.Database]:
+        """Schemas that move with the release, by name."""
         return self.of_kind("database")
 
     @cached_property
@@ -124,6 +130,7 @@ class Configuration:
 
     @property
     def bake(self) -> model.Bake:
+        """How a release earns its verdict."""
         entry = self.entries.get("bake:bake")
         return entry.value if entry else model.Bake()
 
