@@ -16,9 +16,9 @@ Intent = Literal["deploy", "rollback", "retreat", "finalize"]
 class Plan:
     """A graph of steps, made for one observed state.
 
-    ``basis`` is the digest of the stable facts it was made for; ``source`` and ``target`` are release numbers (``source``
-    is None where nothing was live); ``retreat_to`` is where a failure leads, None when there is nothing to go back to.
-    ``rest_points`` are the releases the system may be left at: it never ends anywhere else.
+    ``basis`` is the digest of the stable facts it was made for; ``source`` and ``target`` are release numbers
+    (``source`` is None where nothing was live); ``retreat_to`` is where a failure leads, None when there is nothing to
+    go back to. ``rest_points`` are the releases the system may be left at: it never ends anywhere else.
     """
 
     id: str

@@ -15,18 +15,19 @@ GATEWAY: Part = "gateway"
 class Release:
     """What can run.
 
-    ``parts`` holds a content digest per part; ``entries`` the digest of every configuration entry by key (their bytes
-    lie in the journal's store, so that Git is not needed to go back); ``revision`` is the Git commit it was made of.
+    ``parts`` holds a content digest per part; ``revision`` is the Git commit it was made of. The entries of
+    its configuration lie in the journal's store under its number, so that Git is not needed to go back.
     """
 
     number: int
     project: str
     revision: str | None
     parts: Mapping[Part, str]
-    entries: Mapping[str, str] = field(repr=False)
     subject: str = ""
     branch: str | None = None
     derived_from: int | None = None
+    schemas: Mapping[str, str] = field(default_factory=dict)
+    """Version each database's schema must at least have."""
 
     @property
     def name(self) -> str:
@@ -38,3 +39,21 @@ def changed_parts(old: Release | None, new: Release) -> frozenset[Part]:
     """The parts whose content differs, those that one side lacks included."""
     before = old.parts if old else {}
     return frozenset(part for part in {*before, *new.parts} if before.get(part) != new.parts.get(part))
+
+
+def services_of(release: Release) -> dict[str, str]:
+    """``{name: digest}`` of the release's services."""
+    return {part.partition(":")[2]: made for part, made in release.parts.items() if part.startswith("service:")}
+
+
+def same_traffic(one: Release | None, other: Release | None) -> bool:
+    """Whether both serve requests alike: the same gateway content and the same code behind it."""
+    if one is None or other is None:
+        return one is other
+    serving = [{part: made for part, made in r.parts.items() if not part.startswith("database:")} for r in (one, other)]
+    return serving[0] == serving[1]
+
+
+def same_content(one: Release, other: Release) -> bool:
+    """Whether every part is the same."""
+    return dict(one.parts) == dict(other.parts)

@@ -1,0 +1,62 @@
+"""Manifests: which content each entry of a release has, stored as the difference from the release before.
+
+A release of 10,000 routes that changes one of them takes a line here, not a megabyte.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Mapping
+
+from lastgood.config.configuration import canonical, digest_of
+
+FULL_EVERY = 64
+"""At the latest after so many differences a manifest is stored whole, which bounds the cost of reading one."""
+
+
+def manifest_digest(entries: Mapping[str, str]) -> str:
+    """One digest for all entries, whatever their order."""
+    return digest_of("\n".join(f"{key} {entries[key]}" for key in sorted(entries)).encode())
+
+
+class Manifests:
+    """The table ``manifest`` of one journal."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._newest: tuple[int, dict[str, str], int] | None = None
+
+    def put(self, number: int, entries: Mapping[str, str]) -> None:
+        """Store a manifest, within the caller's transaction."""
+        base, depth, body = None, 0, {"set": dict(entries), "gone": []}
+        if self._newest is not None and self._newest[2] < FULL_EVERY:
+            base, before, depth = self._newest[0], self._newest[1], self._newest[2] + 1
+            changed = {key: made for key, made in entries.items() if before.get(key) != made}
+            body = {"set": changed, "gone": sorted(before.keys() - entries.keys())}
+        self._db.execute("INSERT INTO manifest VALUES (?, ?, ?)", (number, base, zlib.compress(canonical(body), 1)))
+        self._newest = (number, dict(entries), depth)
+
+    def forget(self) -> None:
+        """Forget the newest manifest: its transaction was rolled back."""
+        self._newest = None
+
+    def get(self, number: int) -> dict[str, str]:
+        """The manifest of a release."""
+        if self._newest is not None and self._newest[0] == number:
+            return dict(self._newest[1])
+        chain = []
+        at: int | None = number
+        while at is not None:
+            row = self._db.execute("SELECT base, body FROM manifest WHERE release = ?", (at,)).fetchone()
+            if row is None:
+                return {}
+            chain.append(json.loads(zlib.decompress(row[1])))
+            at = row[0]
+        entries: dict[str, str] = {}
+        for body in reversed(chain):
+            entries.update(body["set"])
+            for key in body["gone"]:
+                entries.pop(key, None)
+        return entries

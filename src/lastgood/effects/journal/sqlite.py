@@ -1,0 +1,272 @@
+"""The journal in SQLite: WAL, every commit on the disk, append-only, each event chained to the one before by SHA-256.
+
+All its SQL is in this folder, so that another store can take its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lastgood.config.configuration import canonical, digest_of
+from lastgood.effects.journal.manifests import Manifests, manifest_digest
+from lastgood.effects.journal.reserve import Reserve
+from lastgood.errors import Conflict, Damaged, Fenced, Unavailable
+from lastgood.ports import JournalFull, Lease, Stamp
+from lastgood.release.events import Body, Event, read_body, write_body
+from lastgood.release.release import Release
+
+GENESIS = "0" * 64
+LEASE_S = 5.0
+"""A holder that was not seen for so long may be taken over from."""
+
+
+class SqliteJournal:
+    """One journal file. Not for several threads at once."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._reserve = Reserve(path.with_name("reserve"))
+        self._db = self._open()
+        self.epoch = 0
+        self._last = self._tail()
+        self._known: set[str] = set()
+        self._manifests = Manifests(self._db)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            if self.read_only:
+                if not self.path.exists():
+                    raise Unavailable("there is no journal yet", where=str(self.path), next="lastgood up")
+                return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=5, isolation_level=None)
+            db = sqlite3.connect(self.path, timeout=5, isolation_level=None)
+            os.chmod(self.path, 0o600)
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.executescript(files(__package__).joinpath("schema.sql").read_text())
+            self._reserve.fill()
+            return db
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+        except OSError as error:
+            raise Unavailable(
+                f"cannot be written: {error.strerror}", where=str(self.path), next="df -h; ls -l"
+            ) from error
+
+    def _unreadable(self, error: sqlite3.DatabaseError) -> Exception:
+        if "unable to open" in str(error) or "readonly" in str(error):
+            return Unavailable(f"the journal cannot be opened: {error}", where=str(self.path), next="ls -ld its folder")
+        if "full" in str(error):
+            return Unavailable("the disk is full", where=str(self.path), next="make room; the gateway serves on")
+        if "locked" in str(error):
+            return Unavailable("the journal is locked by another program", where=str(self.path), next="lastgood status")
+        return Damaged(f"the journal is damaged: {error}", where=str(self.path), next="lastgood doctor")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # --- events ------------------------------------------------------------------------------------------------
+
+    def _tail(self) -> tuple[int, str]:
+        try:
+            row = self._db.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+        return (row[0], row[1]) if row else (0, GENESIS)
+
+    def next_seq(self) -> int:
+        """The number the next event will have."""
+        return self._last[0] + 1
+
+    def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]]) -> list[Event]:
+        """Write these together, durably. Raises ``Fenced`` when a newer controller took over, ``JournalFull``."""
+        seq, previous = self._last
+        events: list[Event] = []
+        rows: list[tuple[Any, ...]] = []
+        for deployment, body in bodies:
+            seq += 1
+            text = canonical(write_body(body)).decode()
+            row = (seq, self.epoch, deployment, at.wall_s, at.boot_id, at.boot_s, text, previous)
+            made = _chained(row)
+            rows.append((*row, made))
+            events.append(Event(seq, self.epoch, deployment, at, body, made))
+            previous = made
+        self._write(rows)
+        self._last = (seq, previous)
+        return events
+
+    def _write(self, rows: list[tuple[Any, ...]]) -> None:
+        try:
+            self._commit(rows)
+        except sqlite3.DatabaseError as error:
+            if "full" not in str(error) and "disk I/O" not in str(error):
+                raise self._unreadable(error) from error
+            if not self._reserve.release():
+                raise JournalFull("the disk is full", where=str(self.path), next="make room") from error
+            try:
+                self._commit(rows)
+            except sqlite3.DatabaseError as again:
+                raise JournalFull("the disk is full", where=str(self.path), next="make room") from again
+
+    def _commit(self, rows: list[tuple[Any, ...]]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._check_fence()
+            self._db.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def read(self, after: int = 0) -> Iterator[Event]:
+        """Events after a number, each checked against the chain; raises ``Damaged`` where it breaks."""
+        previous: str | None = GENESIS if after == 0 else None
+        try:
+            for row in self._db.execute("SELECT * FROM event WHERE seq > ? ORDER BY seq", (after,)):
+                if (previous is not None and row[7] != previous) or _chained(row[:8]) != row[8]:
+                    raise Damaged(
+                        f"event {row[0]} does not fit the chain", where=str(self.path), next="lastgood doctor"
+                    )
+                previous = row[8]
+                at = Stamp(row[3], row[4], row[5])
+                yield Event(row[0], row[1], row[2], at, read_body(json.loads(row[6])), row[8])
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+
+    # --- releases ----------------------------------------------------------------------------------------------
+
+    def put_contents(self, contents: Mapping[str, bytes]) -> None:
+        """Store contents by digest, over a connection of its own: may be called from another thread."""
+        fresh = [(key, zlib.compress(body, 1)) for key, body in contents.items() if key not in self._known]
+        if not fresh:
+            return
+        try:
+            db = sqlite3.connect(self.path, timeout=5, isolation_level=None)
+            try:
+                db.execute("PRAGMA synchronous=FULL")
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany("INSERT OR IGNORE INTO content VALUES (?, ?)", fresh)
+                db.execute("COMMIT")
+            finally:
+                db.close()
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+        self._known.update(contents)
+
+    def put_release(self, release: Release, entries: Mapping[str, str]) -> str:
+        """Store a release and its manifest; returns the digest of the record, which covers the manifest."""
+        record = canonical({**asdict(release), "manifest": manifest_digest(entries)})
+        made = digest_of(record)
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._check_fence()
+            self._manifests.put(release.number, entries)
+            self._db.execute("INSERT INTO release VALUES (?, ?, ?)", (release.number, record, made))
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._manifests.forget()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise self._unreadable(error) from error
+            raise
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        return made
+
+    def entries(self, number: int) -> dict[str, str]:
+        """``{entry key: content digest}`` of a release, checked against its record."""
+        record = json.loads(self._record(number))
+        entries = self._manifests.get(number)
+        if manifest_digest(entries) != record["manifest"]:
+            raise Damaged(f"the manifest of r{number} is damaged", where=str(self.path), next="lastgood doctor")
+        return entries
+
+    def release(self, number: int) -> Release:
+        """A stored release, its record checked against its digest."""
+        fields = json.loads(self._record(number))
+        del fields["manifest"]
+        return Release(**fields)
+
+    def _record(self, number: int) -> bytes:
+        row = self._db.execute("SELECT record, digest FROM release WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            raise Damaged(f"release r{number} is not in the journal", where=str(self.path), next="lastgood doctor")
+        if digest_of(row[0]) != row[1]:
+            raise Damaged(f"the record of r{number} is damaged", where=str(self.path), next="lastgood doctor")
+        return bytes(row[0])
+
+    def contents(self, digests: Iterable[str]) -> dict[str, bytes]:
+        """Stored contents by digest."""
+        wanted = list(digests)
+        found: dict[str, bytes] = {}
+        for start in range(0, len(wanted), 500):
+            some = wanted[start : start + 500]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT digest, body FROM content WHERE digest IN ({marks})"  # noqa: S608 only question marks
+            found.update({key: zlib.decompress(body) for key, body in self._db.execute(query, some)})
+        if missing := set(wanted) - set(found):
+            raise Damaged(f"{len(missing)} contents are missing", where=str(self.path), next="lastgood doctor")
+        return found
+
+    # --- who may act -------------------------------------------------------------------------------------------
+
+    def take_over(self, holder: str, at: Stamp, *, is_alive: bool) -> int:
+        """Become the one controller and get a new epoch; ``is_alive`` says whether the present holder is.
+
+        Raises ``Conflict`` while the present holder lives and was seen lately.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            lease = self.lease()
+            if lease and is_alive and lease.boot_id == at.boot_id and at.boot_s - lease.seen_s < LEASE_S:
+                raise Conflict(f"a controller is running ({lease.holder})", next="lastgood status, or lastgood stop")
+            epoch = (lease.epoch if lease else 0) + 1
+            row = (1, epoch, holder, at.boot_id, at.boot_s)
+            self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?)", row)
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        self.epoch = epoch
+        self._last = self._tail()
+        return epoch
+
+    def renew(self, at: Stamp) -> None:
+        """Say that this controller is alive; raises ``Fenced`` when it was replaced."""
+        done = self._db.execute(
+            "UPDATE lease SET seen_s = ?, boot_id = ? WHERE epoch = ?", (at.boot_s, at.boot_id, self.epoch)
+        )
+        if done.rowcount == 0:
+            raise Fenced("another controller has taken over", next="lastgood status")
+
+    def give_up(self) -> None:
+        """Let the next controller take over at once."""
+        self._db.execute("UPDATE lease SET seen_s = -1e9 WHERE epoch = ?", (self.epoch,))
+
+    def lease(self) -> Lease | None:
+        """Who holds the lease."""
+        row = self._db.execute("SELECT epoch, holder, boot_id, seen_s FROM lease").fetchone()
+        return Lease(*row) if row else None
+
+    def check_fence(self) -> None:
+        """Raise ``Fenced`` when a newer controller has taken over: asked before every effect."""
+        self._check_fence()
+
+    def _check_fence(self) -> None:
+        row = self._db.execute("SELECT epoch FROM lease").fetchone()
+        if row is not None and row[0] != self.epoch:
+            raise Fenced("another controller has taken over", next="lastgood status")
+
+
+def _chained(row: Sequence[object]) -> str:
+    return digest_of(canonical(list(row)))

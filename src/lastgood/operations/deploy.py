@@ -1,0 +1,158 @@
+"""Deploy: a release goes live, forward, judged; or back, when its content was live before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from lastgood.errors import Conflict, Refused
+from lastgood.operations.world import Outcome, View
+from lastgood.release import events as ev
+from lastgood.release.ledger import equal_before, held_by, live_now
+from lastgood.release.plan import Intent, Refusal
+from lastgood.release.planner import Wanted, make_plan
+from lastgood.release.release import Release, same_content
+from lastgood.release.state import Deployment, State
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A release about to be numbered: what a revision says, read and checked before the loop is asked."""
+
+    project: str
+    revision: str | None
+    subject: str
+    branch: str | None
+    parts: Mapping[str, str]
+    entries: Mapping[str, str] = field(repr=False)
+    schemas: Mapping[str, str] = field(default_factory=dict)
+    bake_s: float = 600.0
+    instances: Mapping[str, int] = field(default_factory=dict)
+    keep_old_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeployAsk:
+    """How it is to go live. ``force`` deploys quarantined content, and needs a reason."""
+
+    by: str
+    why: str = ""
+    percent: float = 100.0
+    confirm_within_s: float | None = None
+    force: bool = False
+    automatic: bool = False
+    basis: str | None = None
+
+
+def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, str]], str], view: View) -> Outcome:
+    """Number the draft, store it and begin its deployment; raises ``Refused`` or ``Conflict`` and nothing changed."""
+    _refuse_conflicts(ask, view)
+    live = live_now(view.state)
+    source = view.release_of(live) if live is not None else None
+    release = _release(draft, view)
+    if source is not None and same_content(source, release):
+        return Outcome((), {"release": source.number, "deployment": None, "nothing_to_do": True})
+    earlier = equal_before(view.state, release.parts, view.release_of)
+    held = held_by(view.state, release)
+    if held is not None and not ask.force:
+        raise Refused(
+            f"held: it contains what made r{held} bad",
+            next="change it, or deploy it all the same: lastgood deploy --force -m WHY",
+        )
+    digest = store(release, draft.entries)
+    number = max(view.state.deployments, default=0) + 1
+    inherited = view.state.verdict(earlier) if earlier is not None else None
+    back = inherited is not None and inherited.name == "good" and earlier is not None and source is not None
+    intent: Intent = "rollback" if back else "deploy"
+    wanted = Wanted(
+        number,
+        intent,
+        release,
+        source,
+        retreat_to=source,
+        bake_s=draft.bake_s,
+        percent=ask.percent,
+        confirm=ask.confirm_within_s is not None,
+        keep_old_s=draft.keep_old_s,
+        instances=draft.instances,
+    )
+    plan = make_plan(view.observed, wanted, view.release_of)
+    if isinstance(plan, Refusal):
+        raise Refused(plan.why, next=plan.next)
+    confirm_s = None if back else ask.confirm_within_s
+    events: list[tuple[int | None, ev.Body]] = [(None, ev.Released(release.number, digest))]
+    if back and inherited is not None:
+        events.append((None, ev.Judged(release.number, "good", "inherited", f"the content of r{earlier}")))
+    else:
+        events.append((None, ev.Judged(release.number, "baking", "timed", f"bakes for {draft.bake_s:g} s")))
+    events += supersede(view.state, number)
+    live_number = source.number if source else None
+    requested = ev.Requested(intent, release.number, live_number, ask.by, ask.why, confirm_s, view.state.active)
+    events += [(number, requested), (number, ev.Planned(plan))]
+    if ask.force and held is not None:
+        events.append((None, ev.Quarantined(release.number, release.parts, f"forced: {ask.why}", lifted=True)))
+    answer = {"release": release.number, "deployment": number, "same_as": earlier if back else None}
+    return Outcome(tuple(events), answer)
+
+
+def _release(draft: Draft, view: View) -> Release:
+    number = max(view.state.releases, default=0) + 1
+    return Release(
+        number=number,
+        project=draft.project,
+        revision=draft.revision,
+        parts=draft.parts,
+        subject=draft.subject,
+        branch=draft.branch,
+        schemas=draft.schemas,
+    )
+
+
+def _refuse_conflicts(ask: DeployAsk, view: View) -> None:
+    if ask.force and not ask.why:
+        raise Refused("--force needs a reason", next="add -m WHY")
+    if ask.basis is not None and ask.basis != view.observed.basis():
+        raise Refused("the system has changed since that plan was made", next="lastgood plan deploy")
+    active = view.state.deployment
+    if active is None:
+        return
+    if active.armed:
+        raise Conflict(
+            f"{active.name} waits for its confirmation", next="lastgood confirm, or lastgood abort, then deploy again"
+        )
+    if ask.automatic and active.halted is None:
+        raise Conflict(f"{active.name} is not over", next="it is tried again by itself")
+    if not is_resting(active):
+        raise Conflict(f"{active.name} is on its way to r{active.asked.target}", next="lastgood status --watch")
+
+
+def is_resting(deployment: Deployment) -> bool:
+    """Whether it only waits (bakes, holds, halted): then another deployment may take over."""
+    if deployment.halted is not None or deployment.plan is None:
+        return True
+    under_way = [
+        step
+        for step in deployment.plan.steps
+        if not step.waits and deployment.progress.get(step.id) is not None
+        if deployment.progress[step.id].phase == "started"
+    ]
+    waiting = [step for step in deployment.plan.steps if step.waits and _is_started(deployment, step.id)]
+    return bool(waiting) and not under_way
+
+
+def _is_started(deployment: Deployment, step: str) -> bool:
+    progress = deployment.progress.get(step)
+    return progress is not None and progress.phase == "started"
+
+
+def supersede(state: State, by: int) -> Iterator[tuple[int | None, ev.Body]]:
+    """End the active deployment because another one takes over; a release that was baking stays undecided."""
+    active = state.deployment
+    if active is None:
+        return
+    target = active.plan.target if active.plan else active.asked.target
+    if state.verdict(target).name == "baking":
+        yield None, ev.Judged(target, "undecided", "timed", f"superseded by d{by} before its bake was over")
+    live = live_now(state)
+    yield active.number, ev.Superseded(by)
+    yield active.number, ev.Ended(live, "done" if live == target else "superseded", f"superseded by d{by}")

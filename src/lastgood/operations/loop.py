@@ -1,0 +1,282 @@
+"""The only loop: requests and results come in, events are written, the engine decides, commands are carried out.
+
+The command line, the HTTP API, the branch that is followed and the judge all send requests to it; nothing else acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lastgood.errors import Fenced, LastgoodError
+from lastgood.operations import replan
+from lastgood.operations.world import Request, View, World
+from lastgood.ports import JournalFull
+from lastgood.release import events as ev
+from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide
+from lastgood.release.observed import Fact, Observed
+from lastgood.release.release import Release
+from lastgood.release.state import State, evolve, fold
+from lastgood.release.step import Step
+
+OBSERVE_AGAIN_S = 0.05
+ROUNDS = 1000
+"""Decisions in a row without waiting; more would be a fault of ours, and a loop is always bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: Request
+    answer: asyncio.Future[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    plan: str
+    deployment: int
+    step: Step
+    result: Mapping[str, Any]
+    error: str | None
+    attempt: int
+
+
+class Loop:
+    """Runs one controller until it is stopped, or fenced by a newer one."""
+
+    def __init__(self, world: World, *, on_event: Callable[[ev.Event], None] | None = None) -> None:
+        self._world = world
+        self._on_event = on_event or (lambda event: None)
+        self._inbox: asyncio.Queue[_Asked | _Done | None] = asyncio.Queue()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._performed: set[str] = set()
+        self._releases: dict[int, Release] = {}
+        self._unjournaled: list[tuple[int | None, ev.Body]] = []
+        self._wake_s: float | None = None
+        self.state = State()
+        self.observed = Observed({})
+
+    # --- what others ask ---------------------------------------------------------------------------------------
+
+    @property
+    def unjournaled(self) -> int:
+        """How many events wait for room on the disk."""
+        return len(self._unjournaled)
+
+    def release_of(self, number: int) -> Release:
+        """A release, read once."""
+        if number not in self._releases:
+            self._releases[number] = self._world.journal.release(number)
+        return self._releases[number]
+
+    def view(self) -> View:
+        """What a request decides on."""
+        return View(self.state, self.observed, self._world.clock.now(), self.release_of)
+
+    async def ask(self, request: Request) -> Mapping[str, Any]:
+        """Have a request decided on the loop; raises what it refuses with."""
+        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait(_Asked(request, answer))
+        return await answer
+
+    def stop(self) -> None:
+        """Stop at the next turn; effects under way are repeated by the next controller."""
+        self._inbox.put_nowait(None)
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def recover(self, pid: int) -> None:
+        """Fold the journal and begin a new epoch."""
+        self.state = fold(self._world.journal.read(), self.state)
+        self._write([(None, ev.TookOver(self._world.journal.epoch, pid))], back=True)
+
+    async def observe(self) -> None:
+        """Look at every part; what cannot be seen is unknown, never gone."""
+        facts: list[Fact] = []
+        unknown: set[str] = set()
+        for kind, driver in self._world.drivers.items():
+            try:
+                facts.extend(await driver.observe())
+            except LastgoodError:
+                unknown.add(kind)
+        self.observed = Observed.of(facts, unknown)
+
+    async def run(self) -> None:
+        """Until :meth:`stop`; a controller that was fenced raises ``Fenced`` and acts no more."""
+        try:
+            await self.observe()
+            while True:
+                await self._settle()
+                if not await self._next_signal():
+                    return
+        finally:
+            await self._cancel(list(self._tasks))
+
+    async def _next_signal(self) -> bool:
+        try:
+            signal = await asyncio.wait_for(self._inbox.get(), self._wake_s)
+        except TimeoutError:
+            return True
+        if signal is None:
+            return False
+        if isinstance(signal, _Done):
+            await self._take(signal)
+        else:
+            self._decide_request(signal)
+        return True
+
+    def _decide_request(self, asked: _Asked) -> None:
+        if asked.answer.cancelled():
+            return
+        try:
+            outcome = asked.request(self.view())
+            self._write(list(outcome.events), back=_goes_back(outcome.events))
+        except Fenced as error:
+            asked.answer.set_exception(error)
+            raise
+        except Exception as error:
+            asked.answer.set_exception(error)
+            return
+        asked.answer.set_result(outcome.answer)
+
+    async def _take(self, done: _Done) -> None:
+        deployment = self.state.deployment
+        if deployment is None or deployment.plan is None or deployment.plan.id != done.plan:
+            return
+        self._tasks.pop(done.step.id, None)
+        await self._look(done.step.part)
+        progress = deployment.progress.get(done.step.id)
+        if progress is None or progress.attempt != done.attempt:
+            return
+        if done.error is None and done.step.until is not None:
+            self._performed.add(done.step.id)
+            return
+        ended = ev.StepEnded(done.step.id, done.result, done.error)
+        self._write([(done.deployment, ended)], back=deployment.plan.goes_back)
+
+    async def _look(self, part: str) -> None:
+        driver = self._world.driver(part)
+        try:
+            self.observed = self.observed.merged(await driver.observe())
+        except LastgoodError:
+            self.observed = Observed(self.observed.facts, self.observed.unknown | {part})
+
+    # --- deciding ----------------------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """Decide until there is nothing to do but wait."""
+        for _ in range(ROUNDS):
+            commands = decide(
+                self.state,
+                self.observed,
+                self._world.clock.now(),
+                outstanding=self._tasks.keys(),
+                performed=self._performed,
+            )
+            waits = [command.in_s for command in commands if isinstance(command, WakeAt)]
+            self._wake_s = min(waits) if waits else None
+            acts = [command for command in commands if not isinstance(command, WakeAt)]
+            if any(isinstance(command, Observe) for command in acts):
+                await self._observe_for(acts)
+                return
+            if not acts:
+                return
+            await self._carry_out(acts)
+        raise LastgoodError("the engine does not come to rest", next="lastgood doctor, and please report it")
+
+    async def _observe_for(self, acts: list[Any]) -> None:
+        for command in acts:
+            if isinstance(command, Observe):
+                await self._look(command.step.part)
+            else:
+                await self._carry_out([command])
+        self._wake_s = min(OBSERVE_AGAIN_S, self._wake_s or OBSERVE_AGAIN_S)
+
+    async def _carry_out(self, acts: list[Append | Perform | Replan | Observe]) -> None:
+        for command in acts:
+            if isinstance(command, Replan):
+                await self._replan(command)
+                return
+        plan = self.state.deployment.plan if self.state.deployment else None
+        back = plan is not None and plan.goes_back
+        bodies: list[tuple[int | None, ev.Body]] = []
+        performs = [command for command in acts if isinstance(command, Perform)]
+        for command in acts:
+            if isinstance(command, Append):
+                bodies.append((command.deployment, command.body))
+            elif isinstance(command, Perform):
+                bodies.append((command.deployment, ev.StepStarted(command.step.id, command.attempt)))
+        self._write(bodies, back=back)
+        for perform in performs:
+            self._perform(perform)
+
+    async def _replan(self, command: Replan) -> None:
+        await self._cancel(list(self._tasks))
+        self._performed.clear()
+        await self.observe()
+        self._write(list(replan.bodies(command, self.view())), back=True)
+
+    def _perform(self, command: Perform) -> None:
+        deployment = self.state.deployments[command.deployment]
+        assert deployment.plan is not None
+        self._tasks[command.step.id] = asyncio.create_task(
+            self._effect(deployment.plan.id, command), name=f"{deployment.plan.id} {command.step.id}"
+        )
+
+    async def _effect(self, plan: str, command: Perform) -> None:
+        result: Mapping[str, Any] = {}
+        error: str | None = None
+        try:
+            self._world.journal.check_fence()
+            result = await self._world.driver(command.step.part).perform(command.step, f"{plan}/{command.step.id}")
+        except LastgoodError as failure:
+            error = failure.what if failure.where is None else f"{failure.where}: {failure.what}"
+        except asyncio.CancelledError:
+            raise
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}"
+        done = _Done(plan, command.deployment, command.step, result, error, command.attempt)
+        self._inbox.put_nowait(done)
+
+    async def _cancel(self, steps: list[str]) -> None:
+        tasks = [task for step in steps if (task := self._tasks.pop(step, None)) is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5.0)
+
+    # --- the journal -------------------------------------------------------------------------------------------
+
+    def _write(self, bodies: list[tuple[int | None, ev.Body]], *, back: bool) -> None:
+        """Write and fold. A way back goes on without room on the disk: what was not written follows later."""
+        if not bodies:
+            return
+        at = self._world.clock.now()
+        if any(isinstance(body, ev.Requested | ev.Planned | ev.Superseded) for _, body in bodies):
+            self._drop_tasks()
+        waiting = self._unjournaled + bodies
+        try:
+            events = self._world.journal.append(at, waiting)[-len(bodies) :]
+            self._unjournaled = []
+        except JournalFull:
+            if not back and not self._unjournaled:
+                raise
+            self._unjournaled = waiting
+            seq = self.state.seq
+            epoch = self._world.journal.epoch
+            events = [ev.Event(seq + i, epoch, owner, at, body) for i, (owner, body) in enumerate(bodies, 1)]
+        for event in events:
+            self.state = evolve(self.state, event)
+            self._on_event(event)
+
+    def _drop_tasks(self) -> None:
+        """A new plan begins: what the old one had under way is cancelled, its results are ignored."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+        self._performed.clear()
+
+
+def _goes_back(events: tuple[tuple[int | None, ev.Body], ...]) -> bool:
+    return any(isinstance(body, ev.Planned) and body.plan.goes_back for _, body in events)

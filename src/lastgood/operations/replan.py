@@ -1,0 +1,88 @@
+"""A new plan for a deployment that cannot go on: the way back after a failure, an abort or a deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lastgood.errors import Refused
+from lastgood.operations.world import View
+from lastgood.release import events as ev
+from lastgood.release.engine import Replan
+from lastgood.release.ledger import content_to_quarantine, known_good, serving
+from lastgood.release.plan import Refusal
+from lastgood.release.planner import Revert, Wanted, make_plan
+from lastgood.release.release import GATEWAY, Release
+from lastgood.release.state import Deployment
+
+
+def bodies(command: Replan, view: View) -> Iterator[tuple[int | None, ev.Body]]:
+    """What to write: the verdict on what is left, the new plan, or a halt where there is no way back."""
+    deployment = view.state.deployments[command.deployment]
+    assert deployment.plan is not None
+    target = _target(command, deployment, view)
+    yield from _condemn(command, view, deployment.plan.target, target)
+    if target is None:
+        yield command.deployment, _nowhere_to_go(command, view)
+        return
+    plan = make_plan(view.observed, _wanted(command, deployment, view, target), view.release_of)
+    if isinstance(plan, Refusal):
+        yield command.deployment, ev.Halted(f"{command.why}; {plan.why}", (plan.next,))
+        return
+    yield command.deployment, ev.Planned(plan, command.why)
+
+
+def _nowhere_to_go(command: Replan, view: View) -> ev.Body:
+    if view.observed.value(GATEWAY, "base") is None:
+        return ev.Ended(None, "failed", command.why)
+    why = f"{command.why}; there is no release to go back to"
+    return ev.Halted(why, ("lastgood retry", "lastgood deploy REVISION"))
+
+
+def _target(command: Replan, deployment: Deployment, view: View) -> int | None:
+    assert deployment.plan is not None
+    if command.cause == "bad":
+        try:
+            return known_good(view.state, view.release_of, leaving=deployment.plan.target).release
+        except Refused:
+            return deployment.plan.retreat_to
+    return deployment.plan.retreat_to
+
+
+def _wanted(command: Replan, deployment: Deployment, view: View, target: int) -> Wanted:
+    assert deployment.plan is not None
+    bad, good = view.release_of(deployment.plan.target), view.release_of(target)
+    revert = None
+    if command.cause != "aborted" and _was_served(deployment):
+        revert = revert_of(bad, good)
+    number = int(deployment.plan.id.rpartition(".")[2]) + 1
+    return Wanted(deployment.number, "retreat", good, bad, revert=revert, plan_number=number)
+
+
+def revert_of(bad: Release, good: Release) -> Revert | None:
+    """The commit that takes ``bad`` out of its branch; None where there is no branch to take it out of."""
+    if not (bad.revision and good.revision and bad.branch) or bad.revision == good.revision:
+        return None
+    return Revert(bad.revision, good.revision, bad.branch)
+
+
+def _was_served(deployment: Deployment) -> bool:
+    """Whether any request can have gone by the new routes: only then has Git to be told."""
+    assert deployment.plan is not None
+    target = deployment.plan.target
+    return any(
+        step.verb == "serve" and step.id in deployment.progress and serving(step.args) == target
+        for step in deployment.plan.steps
+    )
+
+
+def _condemn(command: Replan, view: View, bad: int, good: int | None) -> Iterator[tuple[int | None, ev.Body]]:
+    """Say what is known of the release that is left; what failed is not deployed again by automation."""
+    if command.cause == "aborted":
+        yield None, ev.Judged(bad, "undecided", "marked", command.why)
+        return
+    if command.cause == "unconfirmed":
+        yield None, ev.Judged(bad, "undecided", "timed", command.why)
+    elif view.state.verdict(bad).name != "bad":
+        yield None, ev.Judged(bad, "bad", "veto", command.why)
+    content = content_to_quarantine(view.release_of(bad), view.release_of(good) if good else None)
+    yield None, ev.Quarantined(bad, content, command.why)

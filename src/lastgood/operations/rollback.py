@@ -1,0 +1,113 @@
+"""Rollback: back to a release, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lastgood.errors import Refused
+from lastgood.operations.deploy import supersede
+from lastgood.operations.replan import revert_of
+from lastgood.operations.world import Outcome, View
+from lastgood.release import events as ev
+from lastgood.release.ledger import Choice, content_to_quarantine, live_now, resolve_target
+from lastgood.release.plan import Plan, Refusal
+from lastgood.release.planner import Wanted, make_plan
+from lastgood.release.release import Release, same_content
+
+
+@dataclass(frozen=True)
+class RollbackAsk:
+    """Where to, and what a person accepts on the way.
+
+    ``losses`` are what the way back gives up (``LOOSENS ...``), worked out by whoever prepared the request.
+    """
+
+    by: str
+    target: str | None = None
+    why: str = ""
+    revert_commit: bool = True
+    accept_loosening: bool = False
+    with_schema: bool = False
+    basis: str | None = None
+    instances: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A way back, worked out and not begun."""
+
+    choice: Choice
+    source: Release
+    target: Release
+    plan: Plan
+
+
+CommitOf = Callable[[str], str | None]
+Loosens = Callable[[Release, Release], tuple[str, ...]]
+
+
+def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
+    """Where it would go and how; raises ``Refused`` with what to do instead."""
+    live = live_now(view.state)
+    if live is None:
+        raise Refused("nothing is live yet, so there is nothing to go back from", next="lastgood deploy")
+    choice = resolve_target(ask.target, view.state, view.release_of, commit=commit)
+    source, target = view.release_of(live), view.release_of(choice.release)
+    if same_content(source, target):
+        raise Refused(f"r{target.number} is what is live", next="lastgood history")
+    if ask.basis is not None and ask.basis != view.observed.basis():
+        raise Refused("the system has changed since that plan was made", next="lastgood plan rollback")
+    number = max(view.state.deployments, default=0) + 1
+    revert = revert_of(source, target) if ask.revert_commit else None
+    wanted = Wanted(
+        number, "rollback", target, source, revert=revert, with_schema=ask.with_schema, instances=ask.instances
+    )
+    plan = make_plan(view.observed, wanted, view.release_of)
+    if isinstance(plan, Refusal):
+        raise Refused(plan.why, next=plan.next)
+    return Planned(choice, source, target, plan)
+
+
+def rollback(ask: RollbackAsk, commit: CommitOf, loosens: Loosens, view: View) -> Outcome:
+    """Begin the way back; what is under way is superseded."""
+    planned = plan_rollback(ask, view, commit)
+    _refuse_loosening(ask, planned, loosens)
+    source, target, number = planned.source, planned.target, planned.plan.deployment
+    requested = ev.Requested("rollback", target.number, source.number, ask.by, ask.why, supersedes=view.state.active)
+    events = [*supersede(view.state, number), (number, requested), (number, ev.Planned(planned.plan))]
+    why = f"rolled back by d{number}" + (f": {ask.why}" if ask.why else "")
+    if target.number < source.number:
+        events.append((None, ev.Judged(source.number, "bad", "marked", why, ask.by)))
+        events.append((None, ev.Quarantined(source.number, content_to_quarantine(source, target), why)))
+    events += _chosen_again(view, target, number)
+    answer = {
+        "deployment": number,
+        "release": target.number,
+        "from": source.number,
+        "why": planned.choice.why,
+        "skipped": [list(skip) for skip in planned.choice.skipped],
+    }
+    return Outcome(tuple(events), answer)
+
+
+def _refuse_loosening(ask: RollbackAsk, planned: Planned, loosens: Loosens) -> None:
+    if ask.accept_loosening:
+        return
+    found = loosens(planned.source, planned.target)
+    if found:
+        raise Refused(
+            "it would loosen security: " + "; ".join(found),
+            next="lastgood plan rollback, then lastgood rollback --accept-loosening",
+        )
+
+
+def _chosen_again(view: View, target: Release, number: int) -> list[tuple[int | None, ev.Body]]:
+    """A person who chooses a release lifts its quarantine; that it was bad stays in the history, it is unproven now."""
+    if not any(key in view.state.quarantine for key in target.parts.items()):
+        return []
+    why = f"chosen again by d{number}"
+    lifted: list[tuple[int | None, ev.Body]] = [(None, ev.Quarantined(target.number, target.parts, why, lifted=True))]
+    if view.state.verdict(target.number).name == "bad":
+        lifted.append((None, ev.Judged(target.number, "unproven", "marked", why)))
+    return lifted

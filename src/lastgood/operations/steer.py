@@ -1,0 +1,100 @@
+"""The small verbs: confirm, promote, abort, retry, mark, tag."""
+
+from __future__ import annotations
+
+import re
+
+from lastgood.errors import Refused, UsageError
+from lastgood.operations.world import Outcome, View
+from lastgood.release import events as ev
+from lastgood.release.ledger import content_to_quarantine, previous
+from lastgood.release.plan import Refusal
+from lastgood.release.planner import Wanted, make_plan
+from lastgood.release.state import Deployment
+
+_TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
+
+
+def confirm(by: str, extend_s: float | None, view: View) -> Outcome:
+    """Turn the dead-man switch off, or set it anew; the judging goes on."""
+    active = _active(view)
+    if not active.armed:
+        raise Refused(f"{active.name} does not wait for a confirmation", next="lastgood status")
+    return Outcome(((active.number, ev.Confirmed(by, extend_s)),), {"deployment": active.number})
+
+
+def promote(by: str, view: View) -> Outcome:
+    """End a hold: the rest of the traffic moves."""
+    active = _active(view)
+    holding = active.plan and any(
+        step.verb == "hold" and step.id in active.progress and active.progress[step.id].phase == "started"
+        for step in active.plan.steps
+    )
+    if not holding:
+        raise Refused(f"{active.name} is not on hold", next="lastgood status")
+    return Outcome(((active.number, ev.Promoted(by)),), {"deployment": active.number})
+
+
+def abort(by: str, why: str, view: View) -> Outcome:
+    """Take the active deployment back."""
+    active = _active(view)
+    if active.plan is not None and active.plan.goes_back:
+        raise Refused(f"{active.name} is on its way back already", next="lastgood status --watch")
+    return Outcome(((active.number, ev.AbortAsked(by, why)),), {"deployment": active.number})
+
+
+def retry(by: str, view: View) -> Outcome:
+    """Make a new plan for a deployment that halted, to the same target."""
+    active = _active(view)
+    if active.halted is None or active.plan is None:
+        raise Refused(f"{active.name} has not halted", next="lastgood status")
+    target = view.release_of(active.plan.target)
+    source = view.release_of(active.plan.source) if active.plan.source else None
+    number = int(active.plan.id.rpartition(".")[2]) + 1
+    wanted = Wanted(active.number, active.plan.intent, target, source, retreat_to=source, plan_number=number)
+    plan = make_plan(view.observed, wanted, view.release_of)
+    if isinstance(plan, Refusal):
+        raise Refused(plan.why, next=plan.next)
+    return Outcome(((active.number, ev.Planned(plan, f"retried by {by}")),), {"deployment": active.number})
+
+
+def mark(release: int, verdict: ev.VerdictName, by: str, why: str, view: View) -> Outcome:
+    """A person's verdict. ``bad`` also holds the content; marking a live release bad does not move traffic by itself
+    unless it bakes: then its deployment goes back."""
+    if release not in view.state.releases:
+        raise UsageError(f"there is no release r{release}", next="lastgood history")
+    if verdict == "good" and release not in view.state.lived and _target_of_active(view) != release:
+        raise Refused(f"r{release} never served", next="lastgood history")
+    evidence = f"marked by {by}" + (f": {why}" if why else "")
+    events: list[tuple[int | None, ev.Body]] = [(None, ev.Judged(release, verdict, "marked", evidence, by))]
+    made = view.release_of(release)
+    if verdict == "bad":
+        before = previous(view.state, release)
+        content = content_to_quarantine(made, view.release_of(before) if before else None)
+        events.append((None, ev.Quarantined(release, content, evidence)))
+    elif any(key in view.state.quarantine for key in made.parts.items()):
+        events.append((None, ev.Quarantined(release, made.parts, evidence, lifted=True)))
+    return Outcome(tuple(events), {"release": release, "verdict": verdict})
+
+
+def tag(name: str, release: int | None, view: View) -> Outcome:
+    """Name a release, or take the name away."""
+    if not _TAG.fullmatch(name) or re.fullmatch(r"r\d+|d\d+|previous", name):
+        raise UsageError(f"{name!r} cannot be a tag", next="letters, digits, dot, dash; not r12, d12 or previous")
+    if release is not None and release not in view.state.releases:
+        raise UsageError(f"there is no release r{release}", next="lastgood history")
+    if release is None and name not in view.state.tags:
+        raise UsageError(f"there is no tag {name}", next="lastgood history")
+    return Outcome(((None, ev.Tagged(name, release)),), {"tag": name, "release": release})
+
+
+def _active(view: View) -> Deployment:
+    active = view.state.deployment
+    if active is None:
+        raise Refused("no deployment is under way", next="lastgood status")
+    return active
+
+
+def _target_of_active(view: View) -> int | None:
+    active = view.state.deployment
+    return active.plan.target if active and active.plan else None

@@ -1,0 +1,219 @@
+"""The engine: from the folded journal and the time to what has to be done next. Pure; it never asks for the same twice.
+
+There is no undo stack. A failure, a deadline or a person's abort asks for a new plan from what is observed
+(:class:`Replan`); a crash leaves a step started and not ended, which is performed again (effects are idempotent).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from lastgood.release import events as ev
+from lastgood.release.observed import Observed, holds
+from lastgood.release.plan import Intent, Plan
+from lastgood.release.state import Deployment, Progress, State
+from lastgood.release.step import Step, StepId
+from lastgood.stamp import Stamp, elapsed_s
+
+ATTEMPTS = 5
+"""How often a step of a way back is tried before a person is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Write this to the journal, then decide again."""
+
+    deployment: int | None
+    body: ev.Body
+
+
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """Carry this step out; ``StepStarted`` is durable before."""
+
+    deployment: int
+    step: Step
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Look again: a condition is waited for."""
+
+    deployment: int
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Decide again in so many seconds at the latest."""
+
+    in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replan:
+    """Make a new plan for this deployment, from what is observed now."""
+
+    deployment: int
+    intent: Intent
+    why: str
+    cause: Literal["failed", "aborted", "unconfirmed", "bad"] = "failed"
+
+
+Command = Append | Perform | Observe | WakeAt | Replan
+
+
+def decide(
+    state: State,
+    observed: Observed,
+    now: Stamp,
+    *,
+    outstanding: Collection[StepId] = (),
+    performed: Collection[StepId] = (),
+) -> tuple[Command, ...]:
+    """What to do next.
+
+    ``outstanding`` are the steps of the active plan whose effect is under way in this process, ``performed`` those
+    whose effect has returned but whose ``until`` does not hold yet.
+    """
+    deployment = state.deployment
+    if deployment is None or deployment.plan is None:
+        return ()
+    changed = _change_of_course(deployment, state, now)
+    if changed is not None:
+        return (changed,)
+    if deployment.halted is not None:
+        return ()
+    return tuple(_advance(deployment, deployment.plan, state, observed, now, set(outstanding), set(performed)))
+
+
+def _change_of_course(deployment: Deployment, state: State, now: Stamp) -> Command | None:
+    plan = deployment.plan
+    assert plan is not None
+    if plan.goes_back:
+        return None
+    if deployment.abort_asked is not None:
+        return Replan(deployment.number, "retreat", f"aborted: {deployment.abort_asked}", "aborted")
+    if deployment.armed and (left_s := confirm_left_s(deployment, now)) is not None and left_s <= 0:
+        return Replan(deployment.number, "retreat", "nobody confirmed in time", "unconfirmed")
+    verdict = state.verdict(plan.target)
+    if verdict.name == "bad" and verdict.at is not None:
+        return Replan(deployment.number, "retreat", f"r{plan.target} is bad: {verdict.evidence}", "bad")
+    for step_id, progress in deployment.progress.items():
+        step = plan.step(step_id)
+        if progress.phase == "failed" and not step.soft:
+            return _failed(deployment, step, progress.error or "failed")
+        late = step.deadline_s is not None and (elapsed_s(progress.started, now) or 0.0) > step.deadline_s
+        if progress.phase == "started" and late and not step.waits:
+            return _failed(deployment, step, f"{step.shows or step.id} took more than {step.deadline_s:g} s")
+    return None
+
+
+def _failed(deployment: Deployment, step: Step, why: str) -> Command:
+    if step.on_timeout == "halt":
+        return Append(deployment.number, ev.Halted(why, ("lastgood retry", "lastgood abort")))
+    return Replan(deployment.number, "retreat", why)
+
+
+def confirm_left_s(deployment: Deployment, now: Stamp) -> float | None:
+    """Seconds until the dead-man switch acts; an implausible clock counts as expired; None when it is off."""
+    if not deployment.armed or deployment.deadline_from is None or deployment.confirm_within_s is None:
+        return None
+    passed = elapsed_s(deployment.deadline_from, now)
+    return 0.0 if passed is None else deployment.confirm_within_s - passed
+
+
+def _advance(
+    deployment: Deployment,
+    plan: Plan,
+    state: State,
+    observed: Observed,
+    now: Stamp,
+    outstanding: set[StepId],
+    performed: set[StepId],
+) -> Iterator[Command]:
+    ended = {step_id for step_id, progress in deployment.progress.items() if _is_over(plan.step(step_id), progress)}
+    if len(ended) == len(plan.steps):
+        ended_as = ev.Ended(plan.target, "went back" if plan.intent == "retreat" else "done", deployment.replanned)
+        yield Append(deployment.number, ended_as)
+        return
+    for step in plan.steps:
+        if step.id in ended or step.id in outstanding or not step.needs <= ended:
+            continue
+        progress = deployment.progress.get(step.id)
+        if step.waits:
+            yield from _wait(deployment, step, progress, state, now)
+        elif step.id in performed:
+            if holds(step.until, observed):
+                yield Append(deployment.number, ev.StepEnded(step.id))
+            else:
+                yield Observe(deployment.number, step)
+        elif progress is None and not holds(step.guard, observed):
+            yield Append(deployment.number, ev.StepEnded(step.id, error=f"not performed: {_unmet(step)}"))
+        else:
+            yield from _attempt(deployment, plan, step, progress, now)
+    left_s = confirm_left_s(deployment, now)
+    if left_s is not None:
+        yield WakeAt(left_s)
+
+
+def _is_over(step: Step, progress: Progress) -> bool:
+    return progress.phase == "ended" or (progress.phase == "failed" and step.soft)
+
+
+def _unmet(step: Step) -> str:
+    assert step.guard is not None
+    return f"{step.guard.part} {step.guard.key} is not {step.guard.op} {step.guard.value}"
+
+
+def _attempt(
+    deployment: Deployment, plan: Plan, step: Step, progress: Progress | None, now: Stamp
+) -> Iterator[Command]:
+    if progress is None or progress.phase == "started":
+        yield Perform(deployment.number, step, progress.attempt if progress else 1)
+    elif plan.goes_back and progress.attempt < ATTEMPTS:
+        assert progress.ended is not None
+        backoff_s = min(0.1 * 2**progress.attempt, 2.0)
+        waited_s = elapsed_s(progress.ended, now)
+        if waited_s is None or waited_s >= backoff_s:
+            yield Perform(deployment.number, step, progress.attempt + 1)
+        else:
+            yield WakeAt(backoff_s - waited_s)
+    elif plan.goes_back:
+        choices = ("lastgood retry", f"lastgood rollback r{plan.source}" if plan.source else "lastgood status")
+        yield Append(deployment.number, ev.Halted(f"{step.shows or step.id}: {progress.error}", choices))
+
+
+def _wait(deployment: Deployment, step: Step, progress: Progress | None, state: State, now: Stamp) -> Iterator[Command]:
+    if progress is None:
+        yield Append(deployment.number, ev.StepStarted(step.id))
+        return
+    if step.verb == "confirm":
+        if not deployment.armed:
+            yield Append(deployment.number, ev.StepEnded(step.id))
+        return
+    if step.verb == "hold" and deployment.promoted:
+        yield Append(deployment.number, ev.StepEnded(step.id))
+        return
+    if step.verb == "bake" and state.verdict(int(step.args["release"])).name == "good":
+        yield Append(deployment.number, ev.StepEnded(step.id))
+        return
+    left_s = float(step.args["for_s"]) - watched_s(progress, state, now)
+    if left_s > 0:
+        yield WakeAt(left_s)
+        return
+    if step.verb == "bake":
+        evidence = f"no veto in {step.args['for_s']:g} s"
+        yield Append(None, ev.Judged(int(step.args["release"]), "good", "timed", evidence))
+    yield Append(deployment.number, ev.StepEnded(step.id))
+
+
+def watched_s(progress: Progress, state: State, now: Stamp) -> float:
+    """How long a wait has been watched: time in which no controller ran does not count as healthy time."""
+    start = progress.started
+    if state.epoch_began is not None and progress.epoch < state.epoch:
+        start = state.epoch_began
+    return elapsed_s(start, now) or 0.0

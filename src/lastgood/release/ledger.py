@@ -1,0 +1,134 @@
+"""The ledger: which release a person means, which one is known good, what is quarantined. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lastgood.errors import Refused, UsageError
+from lastgood.release.release import Release, changed_parts, same_content
+from lastgood.release.state import State
+
+ReleaseOf = Callable[[int], Release]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A release to go back to; ``skipped`` says of newer ones why they were not taken."""
+
+    release: int
+    why: str
+    skipped: tuple[tuple[int, str], ...] = field(default=())
+
+
+def known_good(state: State, release_of: ReleaseOf, *, leaving: int | None) -> Choice:
+    """The newest release that is known good and differs from the one being left; refuses where there is none."""
+    skipped: list[tuple[int, str]] = []
+    for number in sorted(state.releases, reverse=True):
+        if leaving is not None and same_content(release_of(number), release_of(leaving)):
+            continue
+        if leaving is not None and number > leaving:
+            continue
+        verdict = state.verdict(number)
+        if verdict.name == "good":
+            return Choice(number, f"known good ({verdict.basis}: {verdict.evidence})", tuple(skipped))
+        if number in state.lived:
+            skipped.append((number, verdict.name))
+    before = previous(state, leaving)
+    if before is None:
+        raise Refused("there is no release to go back to", next="deploy a commit that works")
+    raise Refused(
+        f"no release is known good; r{before} was live before, it is {state.verdict(before).name}",
+        next=f"lastgood rollback previous   (or first: lastgood mark r{before} good)",
+    )
+
+
+def previous(state: State, leaving: int | None) -> int | None:
+    """The release that was live before the one being left."""
+    before: int | None = None
+    for number in state.lived:
+        if number == leaving:
+            continue
+        before = number
+    return before
+
+
+def live_now(state: State) -> int | None:
+    """The release that serves: the target of the active deployment once its traffic is shifted, else the live one."""
+    deployment = state.deployment
+    if deployment is not None and deployment.plan is not None:
+        shifted = [
+            step.id
+            for step in deployment.plan.steps
+            if step.verb == "serve"
+            and serving(step.args) == deployment.plan.target
+            and step.id in deployment.progress
+            and deployment.progress[step.id].phase == "ended"
+        ]
+        if shifted:
+            return deployment.plan.target
+        return deployment.plan.source
+    return state.live
+
+
+def serving(args: Mapping[str, object]) -> object:
+    """Which release gets more of the requests under these arguments of ``serve``."""
+    return args["candidate"] if args["candidate"] is not None and float(str(args["percent"])) > 0 else args["base"]
+
+
+def resolve_target(
+    text: str | None, state: State, release_of: ReleaseOf, *, commit: Callable[[str], str | None]
+) -> Choice:
+    """The release a person means: nothing, ``previous``, ``r12``, ``r12~1``, a tag, a commit.
+
+    ``commit`` turns a Git name into a full commit id, None where there is no such commit (or no repository).
+    """
+    leaving = live_now(state)
+    if text is None:
+        return known_good(state, release_of, leaving=leaving)
+    if text == "previous":
+        before = previous(state, leaving)
+        if before is None:
+            raise Refused("no release was live before", next="lastgood history")
+        return Choice(before, "live before")
+    if found := re.fullmatch(r"r(\d+)(?:~(\d+))?", text):
+        return Choice(_nth_before(state, int(found[1]), int(found[2] or 0)), "asked for by number")
+    if text in state.tags:
+        return Choice(state.tags[text], f"tagged {text}")
+    if (revision := commit(text)) is not None:
+        made = [number for number in state.releases if release_of(number).revision == revision]
+        if made:
+            return Choice(made[-1], f"made from {revision[:12]}")
+        raise UsageError(f"no release was made from commit {revision[:12]}", next=f"lastgood deploy {revision[:12]}")
+    raise UsageError(f"there is no release, tag or commit called {text!r}", next="lastgood history")
+
+
+def _nth_before(state: State, number: int, back: int) -> int:
+    if number not in state.releases:
+        raise UsageError(f"there is no release r{number}", next="lastgood history")
+    at = state.releases.index(number) - back
+    if at < 0:
+        raise UsageError(f"there are not {back} releases before r{number}", next="lastgood history")
+    return state.releases[at]
+
+
+def held_by(state: State, release: Release) -> int | None:
+    """The bad release whose content this one contains, None when it may be deployed by automation."""
+    for part, digest in release.parts.items():
+        if (bad := state.quarantine.get((part, digest))) is not None:
+            return bad
+    return None
+
+
+def content_to_quarantine(bad: Release, good: Release | None) -> dict[str, str]:
+    """What made a release bad: its content in every part in which it differs from what was good."""
+    return {part: bad.parts[part] for part in changed_parts(good, bad) if part in bad.parts}
+
+
+def equal_before(state: State, parts: Mapping[str, str], release_of: ReleaseOf) -> int | None:
+    """The newest earlier release with exactly this content."""
+    for number in reversed(state.releases):
+        if dict(release_of(number).parts) == dict(parts):
+            return number
+    return None

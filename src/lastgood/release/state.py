@@ -1,0 +1,194 @@
+"""The journal, folded: what was released, deployed, judged, and how far the active deployment has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from lastgood.release import events as ev
+from lastgood.release.plan import Intent, Plan
+from lastgood.release.step import StepId
+from lastgood.stamp import Stamp
+
+_NONE: Mapping[Any, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one step has come. ``attempt`` counts from 1; ``started`` is the moment of the newest attempt."""
+
+    phase: Literal["started", "ended", "failed"]
+    started: Stamp
+    epoch: int
+    attempt: int = 1
+    ended: Stamp | None = None
+    result: Mapping[str, Any] = _NONE
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of a release."""
+
+    name: ev.VerdictName = "unproven"
+    basis: ev.Basis | None = None
+    evidence: str = ""
+    at: Stamp | None = None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One move of the live system; ``asked`` is what somebody wanted, ``plan`` what it is doing about it now."""
+
+    number: int
+    asked: ev.Requested
+    requested_at: Stamp
+    plan: Plan | None = None
+    progress: Mapping[StepId, Progress] = field(default_factory=dict)
+    replanned: str = ""
+    deadline_from: Stamp | None = None
+    confirm_within_s: float | None = None
+    confirmed: bool = False
+    promoted: bool = False
+    abort_asked: str | None = None
+    halted: ev.Halted | None = None
+    ended: ev.Ended | None = None
+    ended_at: Stamp | None = None
+
+    @property
+    def name(self) -> str:
+        """``d31``: how people call it."""
+        return f"d{self.number}"
+
+    @property
+    def intent(self) -> Intent:
+        """What it is doing now."""
+        return self.plan.intent if self.plan else self.asked.intent
+
+    @property
+    def armed(self) -> bool:
+        """Whether the dead-man switch is on."""
+        return self.confirm_within_s is not None and not self.confirmed and self.ended is None
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything the journal has said so far.
+
+    ``live`` is the release the last ended deployment left; ``served`` the arguments of the newest gateway step that was
+    started, ``accepted`` of the newest that ended: after a crash the proxies are brought to ``served`` again.
+    """
+
+    seq: int = 0
+    epoch: int = 0
+    releases: tuple[int, ...] = ()
+    live: int | None = None
+    active: int | None = None
+    deployments: Mapping[int, Deployment] = _NONE
+    verdicts: Mapping[int, Verdict] = _NONE
+    tags: Mapping[str, int] = _NONE
+    quarantine: Mapping[tuple[str, str], int] = _NONE
+    lived: tuple[int, ...] = ()
+    served: Mapping[str, Any] | None = None
+    accepted: Mapping[str, Any] | None = None
+    epoch_began: Stamp | None = None
+
+    @property
+    def deployment(self) -> Deployment | None:
+        """The active deployment."""
+        return None if self.active is None else self.deployments[self.active]
+
+    def verdict(self, release: int) -> Verdict:
+        """What is known of a release."""
+        return self.verdicts.get(release, Verdict())
+
+
+def evolve(state: State, event: ev.Event) -> State:
+    """The state after one more event."""
+    state = replace(state, seq=event.seq)
+    match event.body:
+        case ev.TookOver(epoch=epoch):
+            return replace(state, epoch=epoch, epoch_began=event.at)
+        case ev.Released(release=release):
+            return replace(state, releases=(*state.releases, release))
+        case ev.Judged() as judged:
+            verdict = Verdict(judged.verdict, judged.basis, judged.evidence, event.at)
+            return replace(state, verdicts={**state.verdicts, judged.release: verdict})
+        case ev.Quarantined() as body:
+            return replace(state, quarantine=_quarantined(state.quarantine, body))
+        case ev.Tagged(name=name, release=release):
+            kept = {tag: number for tag, number in state.tags.items() if tag != name}
+            return replace(state, tags=kept if release is None else {**kept, name: release})
+        case ev.Noted():
+            return state
+    return _deployed(state, event)
+
+
+def fold(events: Iterable[ev.Event], state: State | None = None) -> State:
+    """The state after all these events."""
+    state = state or State()
+    for event in events:
+        state = evolve(state, event)
+    return state
+
+
+def _quarantined(before: Mapping[tuple[str, str], int], body: ev.Quarantined) -> dict[tuple[str, str], int]:
+    content = set(body.content.items())
+    if body.lifted:
+        return {key: release for key, release in before.items() if key not in content}
+    return {**before, **dict.fromkeys(content, body.release)}
+
+
+def _deployed(state: State, event: ev.Event) -> State:
+    assert event.deployment is not None
+    number = event.deployment
+    if isinstance(event.body, ev.Requested):
+        made = Deployment(
+            number, event.body, event.at, deadline_from=event.at, confirm_within_s=event.body.confirm_within_s
+        )
+        return replace(state, active=number, deployments={**state.deployments, number: made})
+    deployment = _advanced(state.deployments[number], event)
+    state = replace(state, deployments={**state.deployments, number: deployment})
+    match event.body:
+        case ev.StepStarted(step=step) if deployment.plan and deployment.plan.step(step).verb == "serve":
+            return replace(state, served=deployment.plan.step(step).args)
+        case ev.StepEnded(step=step, error=None) if deployment.plan and deployment.plan.step(step).verb == "serve":
+            return replace(state, accepted=deployment.plan.step(step).args)
+        case ev.StepEnded(step=step) if deployment.plan and deployment.plan.step(step).verb == "serve":
+            return replace(state, served=state.accepted)
+        case ev.Ended(live=live):
+            state = replace(state, active=None if state.active == number else state.active)
+            if event.body.outcome != "superseded" and live != state.live:
+                return replace(state, live=live, lived=(*state.lived, live) if live is not None else state.lived)
+        case ev.Superseded():
+            return replace(state, active=None if state.active == number else state.active)
+    return state
+
+
+def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:
+    match event.body:
+        case ev.Planned(plan=plan, why=why):
+            return replace(deployment, plan=plan, progress={}, replanned=why, abort_asked=None, halted=None)
+        case ev.StepStarted(step=step, attempt=attempt):
+            begun = Progress("started", event.at, event.epoch, attempt)
+            return replace(deployment, progress={**deployment.progress, step: begun}, halted=None)
+        case ev.StepEnded(step=step, result=result, error=error):
+            before = deployment.progress.get(step) or Progress("started", event.at, event.epoch)
+            phase: Literal["ended", "failed"] = "failed" if error else "ended"
+            done = replace(before, phase=phase, ended=event.at, result=result, error=error)
+            return replace(deployment, progress={**deployment.progress, step: done})
+        case ev.Confirmed(extend_s=None):
+            return replace(deployment, confirmed=True)
+        case ev.Confirmed(extend_s=extend_s):
+            return replace(deployment, deadline_from=event.at, confirm_within_s=extend_s)
+        case ev.Promoted():
+            return replace(deployment, promoted=True)
+        case ev.AbortAsked(why=why):
+            return replace(deployment, abort_asked=why or "asked for")
+        case ev.Halted() as halted:
+            return replace(deployment, halted=halted)
+        case ev.Ended() as ended:
+            return replace(deployment, ended=ended, ended_at=event.at)
+    return deployment

@@ -1,0 +1,96 @@
+"""How requests move from one release's routes to another's.
+
+Both generations of the changed routes are loaded side by side; one runtime key shifts the requests between them, there
+and back. Where the target is no longer loaded, going back pushes its routes again, in place of what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lastgood.release.observed import Observed
+from lastgood.release.release import GATEWAY, Release, same_traffic
+from lastgood.release.step import Step, StepId
+
+ReleaseOf = Callable[[int], Release]
+PUSH_DEADLINE_S = 60.0
+PREFLIGHT_DEADLINE_S = 120.0
+
+
+def serve(
+    step_id: StepId, base: int, candidate: int | None, percent: float, shows: str, needs: frozenset[StepId]
+) -> Step:
+    """The one effect on the gateway: these two generations, this share of requests on the candidate."""
+    args = {"base": base, "candidate": candidate, "percent": percent}
+    return Step(step_id, GATEWAY, "serve", args, needs=needs, deadline_s=PUSH_DEADLINE_S, shows=shows)
+
+
+def forward(
+    observed: Observed,
+    target: Release,
+    release_of: ReleaseOf,
+    *,
+    percent: float,
+    bake_s: float,
+    confirm: bool,
+    needs: frozenset[StepId],
+) -> list[Step]:
+    """Preflight, load, shift, (hold, shift the rest), bake, settle."""
+    number, name = target.number, target.name
+    base = _serving(observed)
+    bake = Step("bake", GATEWAY, "bake", {"release": number, "for_s": bake_s}, shows=f"bake {name} for {bake_s:g} s")
+    if base is None or same_traffic(release_of(base), target):
+        preflight = _preflight(number, None, needs)
+        first = serve("serve", number, None, 0.0, f"serve {name}", needs | {preflight.id})
+        watched = _watched(bake, confirm, frozenset({first.id}))
+        return [preflight, first, *watched]
+    preflight = _preflight(base, number, needs)
+    load = serve("load", base, number, 0.0, f"load {name} beside r{base}", needs | {preflight.id})
+    shift = serve(
+        "shift", base, number, percent, f"shift {percent:g} % of the requests to {name}", frozenset({load.id})
+    )
+    steps = [preflight, load, shift]
+    if percent < 100:
+        hold = Step(
+            "hold", GATEWAY, "hold", {"for_s": bake_s}, needs=frozenset({shift.id}), shows=f"hold at {percent:g} %"
+        )
+        full = serve("full", base, number, 100.0, f"shift all requests to {name}", frozenset({hold.id}))
+        steps += [hold, full]
+    steps += _watched(bake, confirm, frozenset({steps[-1].id}))
+    ready = frozenset(step.id for step in steps)
+    return [*steps, serve("settle", number, None, 0.0, f"settle on {name}", ready)]
+
+
+def back(observed: Observed, target: Release, release_of: ReleaseOf, *, needs: frozenset[StepId]) -> list[Step]:
+    """Shift back where the target is still loaded, else push its routes again; then settle."""
+    base = observed.value(GATEWAY, "base")
+    candidate = observed.value(GATEWAY, "candidate")
+    number, name = target.number, target.name
+    if base is not None and candidate is not None:
+        for loaded, percent in ((base, 0.0), (candidate, 100.0)):
+            if same_traffic(release_of(loaded), target):
+                shift = serve("shift", base, candidate, percent, f"shift all requests to {name}", needs)
+                return [shift, serve("settle", number, None, 0.0, f"settle on {name}", frozenset({shift.id}))]
+    if base == number and candidate is None:
+        return []
+    return [serve("push", number, None, 0.0, f"push the routes of {name}", needs)]
+
+
+def _serving(observed: Observed) -> int | None:
+    candidate = observed.value(GATEWAY, "candidate")
+    full = candidate is not None and observed.value(GATEWAY, "percent", 0.0) >= 100
+    base: int | None = candidate if full else observed.value(GATEWAY, "base")
+    return base
+
+
+def _preflight(base: int, candidate: int | None, needs: frozenset[StepId]) -> Step:
+    args = {"base": base, "candidate": candidate, "percent": 0.0}
+    shows = "try it on a proxy without traffic"
+    return Step("preflight", GATEWAY, "preflight", args, needs=needs, deadline_s=PREFLIGHT_DEADLINE_S, shows=shows)
+
+
+def _watched(bake: Step, confirm: bool, needs: frozenset[StepId]) -> list[Step]:
+    waits = [Step(bake.id, bake.part, bake.verb, bake.args, needs=needs, shows=bake.shows)]
+    if confirm:
+        waits.append(Step("confirm", GATEWAY, "confirm", needs=needs, shows="wait for lastgood confirm"))
+    return waits
