@@ -7,6 +7,7 @@ The exit codes are part of the interface (``docs/reference/exit-codes.md``): a n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 class LastgoodError(Exception):
@@ -36,17 +37,19 @@ class UsageError(LastgoodError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a configuration; ``line`` counts from 1, 0 means the whole file."""
+    """One thing wrong with a configuration; ``line`` counts from 1, 0 means the whole file. A warning refuses nothing."""
 
     file: str
     line: int
     what: str
     hint: str | None = None
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         """``file:line: what (hint)``, the form editors understand."""
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+        warning = "warning: " if self.severity == "warning" else ""
+        return f"{place}: {warning}{self.what}" + (f" ({self.hint})" if self.hint else "")
 
 
 class ConfigError(LastgoodError):
@@ -56,7 +59,7 @@ class ConfigError(LastgoodError):
     code = "configuration"
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        count = len(problems)
+        count = sum(problem.severity == "error" for problem in problems)
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
         self.next = f"mend {'this problem' if count == 1 else f'these {count} problems'} and commit; nothing was changed"
