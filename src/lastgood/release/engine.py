@@ -17,6 +17,8 @@ from lastgood.release.state import Deployment, Progress, State
 from lastgood.release.step import Step, StepId
 from lastgood.stamp import Stamp, elapsed_s
 
+RESOLUTION_S = 0.001
+"""Less than this is no time: a timer that is due within it is due."""
 ATTEMPTS = 5
 """How often a step of a way back is tried before a person is asked."""
 
@@ -97,7 +99,7 @@ def _change_of_course(deployment: Deployment, state: State, now: Stamp) -> Comma
         return None
     if deployment.abort_asked is not None:
         return Replan(deployment.number, "retreat", f"aborted: {deployment.abort_asked}", "aborted")
-    if deployment.armed and (left_s := confirm_left_s(deployment, now)) is not None and left_s <= 0:
+    if deployment.armed and (left_s := confirm_left_s(deployment, now)) is not None and left_s <= RESOLUTION_S:
         return Replan(deployment.number, "retreat", "nobody confirmed in time", "unconfirmed")
     verdict = state.verdict(plan.target)
     if verdict.name == "bad" and verdict.at is not None:
@@ -178,7 +180,7 @@ def _attempt(
         assert progress.ended is not None
         backoff_s = min(0.1 * 2**progress.attempt, 2.0)
         waited_s = elapsed_s(progress.ended, now)
-        if waited_s is None or waited_s >= backoff_s:
+        if waited_s is None or waited_s >= backoff_s - RESOLUTION_S:
             yield Perform(deployment.number, step, progress.attempt + 1)
         else:
             yield WakeAt(backoff_s - waited_s)
@@ -202,7 +204,7 @@ def _wait(deployment: Deployment, step: Step, progress: Progress | None, state: 
         yield Append(deployment.number, ev.StepEnded(step.id))
         return
     left_s = float(step.args["for_s"]) - watched_s(progress, state, now)
-    if left_s > 0:
+    if left_s > RESOLUTION_S:
         yield WakeAt(left_s)
         return
     if step.verb == "bake":

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, Literal
 
 from lastgood.release import events as ev
 from lastgood.release.plan import Intent, Plan
 from lastgood.release.step import StepId
 from lastgood.stamp import Stamp
-
-_NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Progress:
     epoch: int
     attempt: int = 1
     ended: Stamp | None = None
-    result: Mapping[str, Any] = _NONE
+    result: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -86,10 +83,10 @@ class State:
     releases: tuple[int, ...] = ()
     live: int | None = None
     active: int | None = None
-    deployments: Mapping[int, Deployment] = _NONE
-    verdicts: Mapping[int, Verdict] = _NONE
-    tags: Mapping[str, int] = _NONE
-    quarantine: Mapping[tuple[str, str], int] = _NONE
+    deployments: Mapping[int, Deployment] = field(default_factory=dict)
+    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
+    tags: Mapping[str, int] = field(default_factory=dict)
+    quarantine: Mapping[tuple[str, str], int] = field(default_factory=dict)
     lived: tuple[int, ...] = ()
     served: Mapping[str, Any] | None = None
     accepted: Mapping[str, Any] | None = None

@@ -1,0 +1,37 @@
+"""Releases and requests that the simulations share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lastgood.operations.deploy import DeployAsk, Draft, deploy
+from lastgood.operations.loop import Loop
+from lastgood.operations.rollback import RollbackAsk, rollback
+from lastgood.testing.simulation import at_rest
+
+
+def draft(name: str, *, service: str | None = None, schema: str | None = None, bake_s: float = 60.0) -> Draft:
+    parts = {"gateway": f"gateway-{name}"}
+    if service:
+        parts["service:catalog"] = service
+    schemas = {"main": schema} if schema else {}
+    if schema:
+        parts["database:main"] = schema
+    return Draft("shop", f"commit-{name}", name, "main", parts, {}, schemas, bake_s, {"catalog": 2}, {})
+
+
+async def do_deploy(loop: Loop, made: Draft, **ask: Any) -> dict[str, Any]:
+    journal = loop._world.journal
+    request = DeployAsk(by="test", **ask)
+    return dict(await loop.ask(lambda view: deploy(made, request, journal.put_release, view)))
+
+
+async def do_rollback(loop: Loop, target: str | None = None, **ask: Any) -> dict[str, Any]:
+    request = RollbackAsk(by="test", target=target, **ask)
+    return dict(await loop.ask(lambda view: rollback(request, lambda text: None, lambda a, b: (), view)))
+
+
+async def deployed(loop: Loop, made: Draft, **ask: Any) -> dict[str, Any]:
+    answer = await do_deploy(loop, made, **ask)
+    await at_rest(loop)
+    return answer

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from lastgood.operations.loop import Loop
+from lastgood.testing.simulation import Gates, Simulation, at_rest
+from tests.simulation.scenario import deployed, do_deploy, do_rollback, draft
+
+
+def test_a_release_goes_live_bakes_and_is_known_good() -> None:
+    sim = Simulation()
+
+    async def script(loop: Loop) -> None:
+        await deployed(loop, draft("one", service="v1", schema="001"))
+        await deployed(loop, draft("two", service="v2", schema="002"))
+
+    assert sim.live(script) is None
+    assert sim.loop is not None
+    state = sim.loop.state
+    assert (sim.system.base, sim.system.candidate) == (2, None)
+    assert state.live == 2
+    assert state.verdict(2).name == "good"
+    assert state.verdict(2).basis == "timed"
+    assert sim.system.instances == {("catalog", "v1"): 0, ("catalog", "v2"): 2}
+    assert sim.system.schema == {"main": "002"}
+    assert not sim.system.violations
+
+
+def test_rollback_while_it_bakes_is_one_shift_and_the_commit_is_reverted() -> None:
+    sim = Simulation()
+
+    async def script(loop: Loop) -> None:
+        await deployed(loop, draft("one", service="v1"))
+        await do_deploy(loop, draft("two", service="v2"))
+        import asyncio
+
+        await asyncio.sleep(5)
+        answer = await do_rollback(loop)
+        assert answer["release"] == 1
+        await at_rest(loop)
+
+    assert sim.live(script) is None
+    assert sim.loop is not None
+    state = sim.loop.state
+    assert (sim.system.base, sim.system.candidate, state.live) == (1, None, 1)
+    plan = state.deployments[3].plan
+    assert plan is not None
+    assert [step.id for step in plan.steps][:2] == ["shift", "settle"]
+    assert sim.system.reverts == [("commit-two", "commit-one")]
+    assert state.verdict(2).name == "bad"
+    assert not sim.system.violations
+
+
+def test_crash_everywhere() -> None:
+    def run(crash_at: int | None) -> tuple[Simulation, Gates, BaseException | None]:
+        sim = Simulation()
+
+        async def first(loop: Loop) -> None:
+            await deployed(loop, draft("one", service="v1", schema="001"))
+
+        assert sim.live(first) is None
+        gates = Gates(crash_at=crash_at)
+
+        async def second(loop: Loop) -> None:
+            await deployed(loop, draft("two", service="v2", schema="002"))
+
+        error = sim.live(second, gates)
+        return sim, gates, error
+
+    _, gates, error = run(None)
+    assert error is None
+    for n in range(1, gates.passed + 1):
+        sim, _, error = run(n)
+        assert error is not None, n
+        assert sim.live(at_rest) is None, (n, gates.log[n - 1])
+        assert sim.system.base in (1, 2) and sim.system.candidate is None, (n, gates.log[n - 1])
+        assert sim.loop.state.live == sim.system.base
+        assert not sim.system.violations, (n, sim.system.violations)
