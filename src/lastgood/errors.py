@@ -37,7 +37,10 @@ class UsageError(LastgoodError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a configuration; ``line`` counts from 1, 0 means the whole file. A warning refuses nothing."""
+    """One thing wrong with a configuration; ``line`` counts from 1, 0 means the whole file.
+
+    A warning refuses nothing.
+    """
 
     file: str
     line: int
@@ -62,7 +65,8 @@ class ConfigError(LastgoodError):
         count = sum(problem.severity == "error" for problem in problems)
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
-        self.next = f"mend {'this problem' if count == 1 else f'these {count} problems'} and commit; nothing was changed"
+        which = "this problem" if count == 1 else f"these {count} problems"
+        self.next = f"mend {which} and commit; nothing was changed"
 
 
 class Refused(LastgoodError):

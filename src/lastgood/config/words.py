@@ -83,7 +83,7 @@ def _real_path(error: ErrorDetails, raw: Any) -> tuple[Path, bool]:
     for index, part in enumerate(loc):
         if error["type"] == "missing" and index == len(loc) - 1:
             break
-        if (isinstance(at, dict) and part in at) or (isinstance(at, list) and isinstance(part, int) and part < len(at)):
+        if part in at if isinstance(at, dict) else isinstance(at, list) and isinstance(part, int) and part < len(at):
             at = at[part]
             path.append(part)
     return tuple(path), loc[-1:] == ("[key]",)

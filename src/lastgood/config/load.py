@@ -1,0 +1,121 @@
+"""The files of a revision -> a configuration, or every problem at once; what did not change is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import is_
+
+from lastgood.config.check import (
+    Resolves,
+    Scene,
+    check_listeners,
+    check_protection,
+    check_secrets,
+    check_targets,
+    check_unused,
+)
+from lastgood.config.configuration import Configuration, Entry
+from lastgood.config.file_checks import check_files
+from lastgood.config.host_checks import check_host
+from lastgood.config.name_checks import check_names
+from lastgood.config.parse import Fragment, SourceFile, parse_file
+from lastgood.config.repository_files import ReadFile
+from lastgood.errors import ConfigError, Problem
+
+_Checked = tuple[Problem, ...]
+
+
+@dataclass
+class Cache:
+    """What earlier loads worked out, by content; one per repository, kept by the caller, one thread."""
+
+    fragments: dict[tuple[str, str], Fragment] = field(default_factory=dict)
+    protection: dict[tuple[str, str], _Checked] = field(default_factory=dict)
+    hosts: dict[str, tuple[tuple[Entry, ...], _Checked]] = field(default_factory=dict)
+    context: object = None
+
+    def trim(self, used: int) -> None:
+        """Forget everything once most of it belongs to other revisions."""
+        if len(self.fragments) > 2 * used + 1000:
+            self.fragments.clear()
+            self.protection.clear()
+            self.hosts.clear()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration without errors, and the warnings about it."""
+
+    configuration: Configuration
+    warnings: tuple[Problem, ...]
+
+
+def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves, cache: Cache | None = None) -> Loaded:
+    """Read, merge and check the files for which ``is_source`` holds.
+
+    ``read_file`` looks up other files of the same revision, ``resolves`` says whether a reference to a secret leads to
+    a value. Raises ``ConfigError`` with every problem of every file. With a cache the cost follows the change.
+    """
+    cache = cache if cache is not None else Cache()
+    keys = sorted((file.path, file.blob_id) for file in files)
+    by_path = {file.path: file for file in files}
+    known = cache.fragments
+    for key in keys:
+        if key not in known:
+            known[key] = parse_file(key[0], by_path[key[0]].read())
+    fragments = [known[key] for key in keys]
+    entries: dict[str, Entry] = {}
+    for fragment in fragments:
+        entries.update(fragment.entries)
+
+    problems = check_names(fragments)
+    scene = Scene.of(fragments)
+    problems += [problem for fragment in fragments for problem in fragment.problems]
+    problems += _check_routes(keys, fragments, scene, cache)
+    problems += _check_hosts(fragments, cache)
+    problems += check_listeners(fragments, scene)
+    problems += check_unused(fragments, scene)
+    problems += check_secrets(fragments, resolves)
+    texts, wrong = check_files(fragments, read_file)
+    problems += wrong
+    entries.update(texts)
+    cache.trim(len(fragments))
+
+    problems.sort(key=lambda problem: (problem.file, problem.line, problem.what))
+    if any(problem.severity == "error" for problem in problems):
+        raise ConfigError(tuple(problems))
+    project = next(fragment.project for fragment in fragments if fragment.project)
+    return Loaded(Configuration(project, entries), tuple(problems))
+
+
+def _check_routes(keys: list[tuple[str, str]], fragments: list[Fragment], scene: Scene, cache: Cache) -> list[Problem]:
+    context = (scene.listeners, scene.policies, scene.declared, scene.complete)
+    if cache.context != context:
+        cache.protection.clear()
+        cache.context = context
+    problems: list[Problem] = []
+    for key, fragment in zip(keys, fragments, strict=True):
+        problems += check_targets(fragment, scene)
+        if key not in cache.protection:
+            cache.protection[key] = tuple(check_protection(fragment, scene))
+        problems += cache.protection[key]
+    return problems
+
+
+def _check_hosts(fragments: list[Fragment], cache: Cache) -> list[Problem]:
+    first: dict[str, Entry] = {}
+    shared: dict[str, list[Entry]] = {}  # a route that is alone on its host has nothing to tie with
+    for fragment in fragments:
+        for host, entry in fragment.hosts:
+            alone = first.setdefault(host, entry)
+            if alone is not entry:
+                shared.setdefault(host, [alone]).append(entry)
+    problems: list[Problem] = []
+    for host, entries in shared.items():
+        group = tuple(entries)
+        known = cache.hosts.get(host)
+        if known is None or len(known[0]) != len(group) or not all(map(is_, known[0], group)):  # lines may have moved
+            known = cache.hosts[host] = (group, check_host(host, entries))
+        problems += known[1]
+    return problems
