@@ -95,10 +95,14 @@ def scope(
     answers: Mapping[str, str] | str,
     *,
     to: str | None = None,
+    via: str | None = None,
     bad: bool = False,
     routes: int = 1,
 ) -> Resource:
-    """``answers``: a text, or ``{"r2": text, "r1": text}`` of which all but the last are fenced by ``lastgood.rN``."""
+    """``answers``: a text, or ``{"r2": text, "r1": text}`` of which all but the last are fenced by ``lastgood.rN``.
+
+    ``via`` names a cluster that is sent the text in the header ``x-say``, in place of an answer from the proxy itself.
+    """
     made = scoped_route_pb2.ScopedRouteConfiguration(name=host)
     made.key.fragments.add(string_key=host)
     config = made.route_configuration
@@ -118,8 +122,12 @@ def scope(
             if generation and generation != list(generations)[-1]:
                 route.match.runtime_fraction.runtime_key = f"lastgood.{generation}"
                 route.match.runtime_fraction.default_value.denominator = 2
-            route.direct_response.status = 200
-            route.direct_response.body.inline_string = text
+            if via:
+                header = route.request_headers_to_add.add().header
+                header.key, header.value, route.route.cluster = "x-say", text, via
+            else:
+                route.direct_response.status = 200
+                route.direct_response.body.inline_string = text
     return resource(host, made)
 
 
@@ -141,10 +149,11 @@ def world(
     clusters: Iterable[Resource] = (),
     key: Resource | None = None,
     routes: int = 1,
+    via: str | None = None,
     more: Iterable[Resource] = (),
 ) -> Snapshot:
     """One listener ``web`` and a scope for each host; ``bad`` hosts are refused by Envoy."""
-    scopes = [scope(host, answers, bad=host in bad, routes=routes) for host, answers in hosts.items()]
+    scopes = [scope(host, answers, bad=host in bad, via=via, routes=routes) for host, answers in hosts.items()]
     return snapshot(
         (CLUSTER, clusters),
         (EXTENSION, [header_filter("policy", "loose")]),
@@ -157,8 +166,9 @@ def world(
 class Builder:
     """Traffic -> Snapshot: release N answers ``rN`` on host ``shop``; those in ``bad`` are refused by Envoy."""
 
-    def __init__(self, port: int, *, bad: Iterable[int] = (), hosts: int = 1, routes: int = 1) -> None:
+    def __init__(self, port: int, *, bad: Iterable[int] = (), hosts: int = 1, routes: int = 1, upstream: int = 0) -> None:
         self.port, self.bad, self.hosts, self.routes = port, frozenset(bad), hosts, routes
+        self.via, self.clusters = ("up", [cluster("up", upstream)]) if upstream else (None, [])
         self.built = 0
 
     def __call__(self, traffic: Traffic) -> Snapshot:
@@ -171,4 +181,7 @@ class Builder:
         answers = {name: name for name in names}
         hosts |= {"shop" if i == 0 else f"h{i}": answers for i in range(self.hosts)}
         key = runtime(traffic.candidate.release, traffic.percent) if traffic.candidate else runtime()
-        return world(self.port, hosts, bad=["shop"] if refused else [], key=key, routes=self.routes)
+        refusing = ["shop"] if refused else []
+        return world(
+            self.port, hosts, bad=refusing, key=key, routes=self.routes, clusters=self.clusters, via=self.via
+        )

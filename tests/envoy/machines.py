@@ -90,12 +90,13 @@ class Client:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def get(self, host: str, path: str = "/") -> tuple[int, str, dict[str, str]]:
+    async def get(self, host: str, path: str = "/", more: str = "") -> tuple[int, str, dict[str, str]]:
+        """Status, body and headers; ``more`` holds request headers, each ended by CRLF."""
         async with asyncio.timeout(5):
             if self._streams is None:
                 self._streams = await asyncio.open_connection("127.0.0.1", self._port)
             reader, writer = self._streams
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode())
             status = int((await reader.readline()).split()[1])
             headers = {}
             while line := (await reader.readline()).decode().strip():
@@ -118,6 +119,37 @@ async def get(port: int, host: str, path: str = "/") -> tuple[int, str]:
         return status, body
     finally:
         client.close()
+
+
+class Upstream:
+    """Answers with what the header ``x-say`` says, after ``x-wait`` seconds; ``/healthz`` waits for ``healthy``."""
+
+    def __init__(self) -> None:
+        self.healthy = asyncio.Event()
+        self.healthy.set()
+        self.port = 0
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        assert self._server
+        self._server.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            headers = {}
+            while field := (await reader.readline()).decode().strip():
+                name, _, value = field.partition(":")
+                headers[name.lower()] = value.strip()
+            if b" /healthz " in line:
+                await self.healthy.wait()
+            await asyncio.sleep(float(headers.get("x-wait", "0")))
+            said = headers.get("x-say", "").encode()
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(said), said))
+        writer.close()
 
 
 async def until(true: object, timeout_s: float = 10.0) -> None:

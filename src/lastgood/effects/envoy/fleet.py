@@ -87,6 +87,12 @@ class Fleet:
         member.link, member.doubts, member.lost_at_s = None, link.conversation.doubts, time.monotonic()
         self._wake()
 
+    def hang_up(self) -> None:
+        """End every stream; who is still there connects again."""
+        for member in self._members.values():
+            if member.link:
+                self.disconnect(member.link)
+
     # --- called by the proxies' owner ---------------------------------------------------------------------------
 
     async def push(self, snapshot: Snapshot, *, timeout_s: float | None = None) -> Convergence:

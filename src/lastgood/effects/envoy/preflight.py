@@ -125,6 +125,7 @@ class Preflight:
         if self._fleet:
             # A new proxy is told the target as soon as it connects: let that be what the old one lived with.
             self._fleet.target = good
+            self._fleet.hang_up()
 
 
 def _without_ports(snapshot: Snapshot) -> Snapshot:
