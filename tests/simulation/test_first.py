@@ -43,7 +43,7 @@ def test_rollback_while_it_bakes_is_one_shift_and_the_commit_is_reverted() -> No
     assert (sim.system.base, sim.system.candidate, state.live) == (1, None, 1)
     plan = state.deployments[3].plan
     assert plan is not None
-    assert [step.id for step in plan.steps][:2] == ["shift", "settle"]
+    assert [step.id for step in plan.steps][:3] == ["shift", "converged", "settle"]
     assert sim.system.reverts == [("commit-two", "commit-one")]
     assert state.verdict(2).name == "bad"
     assert not sim.system.violations

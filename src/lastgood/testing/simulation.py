@@ -144,6 +144,10 @@ class SimDriver:
         self.gates.gate(f"after effect {key}")
         return {}
 
+    def _silent(self, step: Step) -> None:
+        if step.args["release"] in self.system.reachable():
+            self.system.violations.append(f"r{step.args['release']} was left and still gets requests")
+
     def _preflight(self, step: Step) -> None:
         self._refuse(step)
 

@@ -15,6 +15,7 @@ from lastgood.release.step import Step, StepId
 ReleaseOf = Callable[[int], Release]
 PUSH_DEADLINE_S = 60.0
 PREFLIGHT_DEADLINE_S = 120.0
+SILENCE_S = 0.2
 
 
 def serve(
@@ -23,6 +24,12 @@ def serve(
     """The one effect on the gateway: these two generations, this share of requests on the candidate."""
     args = {"base": base, "candidate": candidate, "percent": percent}
     return Step(step_id, GATEWAY, "serve", args, needs=needs, deadline_s=PUSH_DEADLINE_S, shows=shows)
+
+
+def silent(step_id: StepId, left: int, needs: frozenset[StepId]) -> Step:
+    """Count that the release that was left gets no more requests: what an acknowledgement alone does not prove."""
+    args = {"release": left, "window_s": SILENCE_S}
+    return Step(step_id, GATEWAY, "silent", args, needs=needs, soft=True, shows=f"see that r{left} gets no requests")
 
 
 def forward(
@@ -56,7 +63,8 @@ def forward(
         )
         full = serve("full", base, number, 100.0, f"shift all requests to {name}", frozenset({hold.id}))
         steps += [hold, full]
-    steps += _watched(bake, confirm, frozenset({steps[-1].id}))
+    shifted = frozenset({steps[-1].id})
+    steps += [silent("converged", base, shifted), *_watched(bake, confirm, shifted)]
     ready = frozenset(step.id for step in steps)
     return [*steps, serve("settle", number, None, 0.0, f"settle on {name}", ready)]
 
@@ -70,7 +78,9 @@ def back(observed: Observed, target: Release, release_of: ReleaseOf, *, needs: f
         for loaded, percent in ((base, 0.0), (candidate, 100.0)):
             if same_traffic(release_of(loaded), target):
                 shift = serve("shift", base, candidate, percent, f"shift all requests to {name}", needs)
-                return [shift, serve("settle", number, None, 0.0, f"settle on {name}", frozenset({shift.id}))]
+                left = base if percent else candidate
+                proof = silent("converged", left, frozenset({shift.id}))
+                return [shift, proof, serve("settle", number, None, 0.0, f"settle on {name}", frozenset({proof.id}))]
     if base == number and candidate is None:
         return []
     return [serve("push", number, None, 0.0, f"push the routes of {name}", needs)]

@@ -1,0 +1,75 @@
+"""The gateway as the engine moves it: steps become traffic, traffic goes to the proxies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lastgood.errors import LastgoodError
+from lastgood.gateway.snapshot import Generation, Traffic
+from lastgood.ports import Proxies
+from lastgood.release.observed import Fact
+from lastgood.release.release import GATEWAY
+from lastgood.release.step import Step
+
+GenerationOf = Callable[[int], Generation]
+
+
+class GatewayDriver:
+    """Moves ``gateway``. What it says is served is what every connected proxy acknowledged last."""
+
+    def __init__(self, proxies: Proxies, generation_of: GenerationOf) -> None:
+        self._proxies = proxies
+        self._generation_of = generation_of
+        self._served: dict[str, Any] = {"base": None, "candidate": None, "percent": 0.0}
+
+    async def restore(self, served: Mapping[str, Any] | None, accepted: Mapping[str, Any] | None) -> None:
+        """Bring the proxies to what the journal says was being served; on a refusal, to what they accepted last."""
+        for args in (served, accepted):
+            if args is None or args["base"] is None:
+                continue
+            try:
+                await self._proxies.serve(await self._traffic(args))
+                self._served = dict(args)
+                return
+            except LastgoodError:
+                if args == accepted:
+                    raise
+
+    async def refresh(self) -> None:
+        """Serve the same again: a secret was replaced or a certificate renewed."""
+        if self._served["base"] is not None:
+            await self._proxies.serve(await self._traffic(self._served))
+
+    async def observe(self) -> Sequence[Fact]:
+        """``base``, ``candidate``, ``percent`` (stable), ``connected`` proxies (not stable)."""
+        connected = sum(state.connected for state in self._proxies.states())
+        stable = [Fact(GATEWAY, name, self._served[name]) for name in ("base", "candidate", "percent")]
+        return [*stable, Fact(GATEWAY, "connected", connected, stable=False)]
+
+    async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
+        """``preflight``, ``serve`` or ``silent``."""
+        if step.verb == "silent":
+            return await self._silent(step)
+        traffic = await self._traffic(step.args)
+        if step.verb == "preflight":
+            await self._proxies.preflight(traffic)
+            return {}
+        proof = await self._proxies.serve(traffic)
+        self._served = {name: step.args[name] for name in ("base", "candidate", "percent")}
+        return {"took_ms": round(proof.took_ms, 3), "acknowledged": proof.acknowledged, "away": proof.away}
+
+    async def _traffic(self, args: Mapping[str, Any]) -> Traffic:
+        base, candidate = args["base"], args["candidate"]
+        numbers = [base] if candidate is None else [base, candidate]
+        made = [await asyncio.to_thread(self._generation_of, number) for number in numbers]
+        return Traffic(made[0], made[1] if len(made) > 1 else None, float(args["percent"]))
+
+    async def _silent(self, step: Step) -> Mapping[str, Any]:
+        """Count what the left release still gets, once all proxies have acknowledged: the proof by counters."""
+        left, window_s = int(step.args["release"]), float(step.args["window_s"])
+        before = await self._proxies.requests()
+        await asyncio.sleep(window_s)
+        after = await self._proxies.requests()
+        return {"release": left, "requests": after.get(left, 0) - before.get(left, 0), "window_s": window_s}

@@ -1,0 +1,227 @@
+"""The HTTP API: the verbs of the command line, under ``/v1``, over the controller's Unix socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from lastgood.errors import Conflict, ConfigError, Damaged, Failed, LastgoodError, Refused, Unavailable, UsageError
+from lastgood.interfaces.http.events import Feed
+from lastgood.interfaces.http.metrics import render_metrics
+from lastgood.operations.deploy import DeployAsk
+from lastgood.operations.rollback import RollbackAsk
+from lastgood.operations.verbs import Verbs
+
+_STATUS = ((UsageError, 400), (ConfigError, 422), (Refused, 403), (Conflict, 409), (Failed, 502), (Unavailable, 503))
+
+
+class Body(BaseModel):
+    """A request's body; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class DeployBody(Body):
+    """``POST /v1/deploy``."""
+
+    revision: str = "HEAD"
+    by: str = Field(default="api", max_length=200)
+    why: str = Field(default="", max_length=2000)
+    percent: float = Field(default=100.0, gt=0, le=100)
+    confirm_within_s: float | None = Field(default=None, gt=0, le=30 * 86400)
+    force: bool = False
+    basis: str | None = None
+
+
+class RollbackBody(Body):
+    """``POST /v1/rollback`` and ``POST /v1/plan/rollback``."""
+
+    target: str | None = None
+    by: str = Field(default="api", max_length=200)
+    why: str = Field(default="", max_length=2000)
+    revert_commit: bool = True
+    accept_loosening: bool = False
+    basis: str | None = None
+
+
+class PersonBody(Body):
+    """The verbs that only need to know who asks."""
+
+    by: str = Field(default="api", max_length=200)
+    why: str = Field(default="", max_length=2000)
+
+
+class ConfirmBody(Body):
+    """``POST /v1/confirm``; with ``extend_s`` the deadline is set anew instead."""
+
+    by: str = Field(default="api", max_length=200)
+    extend_s: float | None = Field(default=None, gt=0, le=30 * 86400)
+
+
+class MarkBody(PersonBody):
+    """``POST /v1/mark``."""
+
+    release: str
+    verdict: Literal["good", "bad"]
+
+
+class TagBody(Body):
+    """``POST /v1/tag``; without a release the name is taken away."""
+
+    name: str
+    release: str | None = None
+
+
+class RevisionBody(Body):
+    """``POST /v1/check`` and ``POST /v1/plan/deploy``."""
+
+    revision: str = "HEAD"
+
+
+class Control:
+    """What the API needs beyond the verbs: the feed of events, and what the controller itself can be asked to do."""
+
+    def __init__(
+        self, feed: Feed, *, stop: Callable[[], None], refresh: Callable[[], Any], about: Callable[[], dict[str, Any]]
+    ) -> None:
+        self.feed, self.stop, self.refresh, self.about = feed, stop, refresh, about
+
+
+def make_app(verbs: Verbs, control: Control) -> FastAPI:
+    """The application; it has no state of its own."""
+    app = FastAPI(title="Lastgood", version="1", docs_url=None, redoc_url=None)
+    app.add_exception_handler(LastgoodError, _refuse)
+    _add_moves(app, verbs)
+    _add_looks(app, verbs, control)
+    _add_control(app, verbs, control)
+    return app
+
+
+def _add_moves(app: FastAPI, verbs: Verbs) -> None:
+    @app.post("/v1/deploy", summary="Begin to deploy a revision")
+    async def deploy(body: DeployBody) -> dict[str, Any]:
+        ask = DeployAsk(body.by, body.why, body.percent, body.confirm_within_s, body.force, False, body.basis)
+        return await verbs.deploy(body.revision, ask)
+
+    @app.post("/v1/rollback", summary="Begin the way back")
+    async def rollback(body: RollbackBody) -> dict[str, Any]:
+        return await verbs.rollback(_rollback_ask(body))
+
+    @app.post("/v1/confirm", summary="Confirm a deployment, or extend its deadline")
+    async def confirm(body: ConfirmBody) -> dict[str, Any]:
+        return await verbs.confirm(body.by, body.extend_s)
+
+    @app.post("/v1/promote", summary="End a hold")
+    async def promote(body: PersonBody) -> dict[str, Any]:
+        return await verbs.promote(body.by)
+
+    @app.post("/v1/abort", summary="Take the active deployment back")
+    async def abort(body: PersonBody) -> dict[str, Any]:
+        return await verbs.abort(body.by, body.why)
+
+    @app.post("/v1/retry", summary="Go on after a halt")
+    async def retry(body: PersonBody) -> dict[str, Any]:
+        return await verbs.retry(body.by)
+
+    @app.post("/v1/mark", summary="A person's verdict on a release")
+    async def mark(body: MarkBody) -> dict[str, Any]:
+        return await verbs.mark(body.release, body.verdict, body.by, body.why)
+
+    @app.post("/v1/tag", summary="Name a release")
+    async def tag(body: TagBody) -> dict[str, Any]:
+        return await verbs.tag(body.name, body.release)
+
+
+def _add_looks(app: FastAPI, verbs: Verbs, control: Control) -> None:
+    @app.get("/v1/status", summary="What is live and what is under way")
+    async def status() -> dict[str, Any]:
+        return {**verbs.status(), "controller": control.about()}
+
+    @app.get("/v1/history", summary="Releases and deployments")
+    async def history(limit: int = 20) -> dict[str, Any]:
+        return verbs.history(max(1, min(limit, 1000)))
+
+    @app.get("/v1/diff", summary="What changes between two releases or revisions")
+    async def diff(old: str, new: str) -> dict[str, Any]:
+        return verbs.diff(old, new)
+
+    @app.get("/v1/deployments/{name}", summary="Everything about one deployment")
+    async def report(name: str) -> dict[str, Any]:
+        return verbs.report(name)
+
+    @app.post("/v1/check", summary="Check a revision")
+    async def check(body: RevisionBody) -> dict[str, Any]:
+        return await verbs.check(body.revision)
+
+    @app.post("/v1/plan/deploy", summary="What a deployment would do")
+    async def plan_deploy(body: RevisionBody) -> dict[str, Any]:
+        return await verbs.plan_deploy(body.revision)
+
+    @app.post("/v1/plan/rollback", summary="What a rollback would do")
+    async def plan_rollback(body: RollbackBody) -> dict[str, Any]:
+        return await verbs.plan_rollback(_rollback_ask(body))
+
+
+def _add_control(app: FastAPI, verbs: Verbs, control: Control) -> None:
+    @app.get("/v1/events", summary="The journal's tail, one JSON object a line")
+    async def events(after: int = 0, deployment: int | None = None) -> StreamingResponse:
+        async def lines() -> AsyncIterator[bytes]:
+            async for event in control.feed.follow(after, deployment):
+                yield json.dumps(event).encode() + b"\n"
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    @app.post("/v1/refresh", summary="Read secrets and certificates again")
+    async def refresh() -> dict[str, Any]:
+        await control.refresh()
+        return {}
+
+    @app.post("/v1/stop", summary="Stop the controller; traffic goes on")
+    async def stop() -> dict[str, Any]:
+        control.stop()
+        return {}
+
+    @app.get("/metrics", summary="For Prometheus")
+    async def metrics() -> PlainTextResponse:
+        text = render_metrics(verbs.loop.view(), verbs.proxies(), verbs.loop.unjournaled)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+
+def _rollback_ask(body: RollbackBody) -> RollbackAsk:
+    return RollbackAsk(
+        by=body.by,
+        target=body.target,
+        why=body.why,
+        revert_commit=body.revert_commit,
+        accept_loosening=body.accept_loosening,
+        basis=body.basis,
+    )
+
+
+async def _refuse(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, LastgoodError)
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    if isinstance(error, Damaged):
+        status = 503
+    return JSONResponse({"error": describe(error)}, status)
+
+
+def describe(error: LastgoodError) -> dict[str, Any]:
+    """An error as JSON; :func:`lastgood.interfaces.cli.client.raise_error` is the inverse."""
+    described: dict[str, Any] = {
+        "code": error.code,
+        "exit_code": error.exit_code,
+        "what": error.what,
+        "where": error.where,
+        "next": error.next,
+    }
+    if isinstance(error, ConfigError):
+        described["problems"] = [
+            {"file": p.file, "line": p.line, "what": p.what, "hint": p.hint} for p in error.problems
+        ]
+    return described

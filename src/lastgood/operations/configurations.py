@@ -1,0 +1,49 @@
+"""The configurations of releases, read back from the journal without Git; what releases share is read once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from lastgood.config.configuration import Configuration, Entry, read_entry
+from lastgood.errors import Damaged
+from lastgood.ports import Journal
+
+KEPT = 6
+ENTRIES_KEPT = 60_000
+
+
+class Configurations:
+    """Configurations by release number."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._recent: OrderedDict[int, Configuration] = OrderedDict()
+        self._entries: dict[str, Entry] = {}
+
+    def of(self, number: int) -> Configuration:
+        """What a release says; raises ``Damaged`` where its content does not fit its digests."""
+        if number not in self._recent:
+            self.remember(number, self._read(number))
+        self._recent.move_to_end(number)
+        return self._recent[number]
+
+    def remember(self, number: int, configuration: Configuration) -> None:
+        """Keep a configuration that is at hand anyway."""
+        self._recent[number] = configuration
+        while len(self._recent) > KEPT:
+            self._recent.popitem(last=False)
+        if len(self._entries) > ENTRIES_KEPT:
+            self._entries.clear()
+        self._entries.update((entry.digest, entry) for entry in configuration.entries.values())
+
+    def _read(self, number: int) -> Configuration:
+        manifest = self._journal.entries(number)
+        missing = [digest for digest in manifest.values() if digest not in self._entries]
+        contents = self._journal.contents(missing)
+        entries = {}
+        for key, digest in manifest.items():
+            entry = self._entries.get(digest) or read_entry(key, contents[digest])
+            if entry.digest != digest:
+                raise Damaged(f"{key} of r{number} is damaged", next="lastgood doctor")
+            entries[key] = entry
+        return Configuration(self._journal.release(number).project, entries)

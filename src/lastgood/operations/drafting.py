@@ -1,0 +1,106 @@
+"""From a revision to a draft of a release: read, parse, check, digest. Blocks; called on a thread, off the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lastgood.config.configuration import Configuration, Entry, canonical, digest_of
+from lastgood.config.load import Cache, Loaded, load
+from lastgood.config.repository_files import RepositoryItem
+from lastgood.errors import ConfigError, Problem
+from lastgood.operations.deploy import Draft
+from lastgood.ports import Repository, Revision, SourceFile
+from lastgood.release.release import GATEWAY
+
+GATEWAY_KINDS = frozenset({"listener", "policy", "route", "upstream", "gateway", "file"})
+MAIN_FILE, MORE_FILES = "lastgood.yaml", "lastgood.d"
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A draft, the configuration it was made of, warnings, and files whose changes are not committed."""
+
+    draft: Draft
+    configuration: Configuration
+    warnings: tuple[Problem, ...]
+    uncommitted: tuple[str, ...]
+
+
+@dataclass
+class Drafting:
+    """Makes drafts of one repository's revisions; what did not change since the last one is not read again."""
+
+    repository: Repository
+    resolves: Callable[[str], bool]
+    movable: frozenset[str] = frozenset({GATEWAY})
+    _cache: Cache = field(default_factory=Cache)
+
+    def draft(self, text: str) -> Drafted:
+        """Raises ``ConfigError`` with every problem, ``UsageError`` or ``Unavailable`` for the revision."""
+        revision = self.repository.resolve(text)
+        loaded = self.load(revision)
+        configuration = loaded.configuration
+        self._refuse_what_nothing_moves(configuration)
+        branch = revision.branch or self._branch_at(revision)
+        draft = Draft(
+            project=configuration.project,
+            revision=revision.oid,
+            subject=revision.subject,
+            branch=branch,
+            parts=parts_of(configuration),
+            entries={key: entry.digest for key, entry in configuration.entries.items()},
+            bake_s=configuration.bake.for_s,
+        )
+        return Drafted(draft, configuration, loaded.warnings, self._uncommitted(revision))
+
+    def load(self, revision: Revision) -> Loaded:
+        """The checked configuration of a commit."""
+        files = self._files(revision.oid)
+        return load(files, lambda path: self._item(revision.oid, path), resolves=self.resolves, cache=self._cache)
+
+    def _item(self, oid: str, path: str) -> RepositoryItem | None:
+        files = self.repository.files(oid, path)
+        if not files:
+            return None
+        if files[0].path != path:
+            return RepositoryItem("folder")
+        file = files[0]
+        kinds: dict[int, Literal["link", "submodule"]] = {0o120000: "link", 0o160000: "submodule"}
+        return RepositoryItem(kinds.get(file.mode, "file"), file.size(), file.read)
+
+    def _files(self, oid: str) -> list[SourceFile]:
+        main = self.repository.files(oid, MAIN_FILE)
+        more = self.repository.files(oid, MORE_FILES)
+        return [*main, *(file for file in more if file.path.endswith((".yaml", ".yml")))]
+
+    def _branch_at(self, revision: Revision) -> str | None:
+        head = self.repository.head()
+        return head.branch if head.oid == revision.oid else None
+
+    def _uncommitted(self, revision: Revision) -> tuple[str, ...]:
+        if self.repository.head().oid != revision.oid:
+            return ()
+        return tuple(change.path for change in self.repository.uncommitted([MAIN_FILE, MORE_FILES]))
+
+    def _refuse_what_nothing_moves(self, configuration: Configuration) -> None:
+        problems = [
+            Problem(entry.file, entry.line, f"{entry.kind} {entry.name} cannot be deployed yet", "take it out")
+            for entry in configuration.entries.values()
+            if entry.kind in ("service", "function", "database") and entry.kind not in self.movable
+        ]
+        if problems:
+            raise ConfigError(tuple(problems))
+
+
+def parts_of(configuration: Configuration) -> dict[str, str]:
+    """The content digest of each part."""
+    mine = sorted((key, entry.digest) for key, entry in configuration.entries.items() if entry.kind in GATEWAY_KINDS)
+    return {GATEWAY: digest_of(canonical(mine))}
+
+
+def contents_of(configuration: Configuration) -> dict[str, bytes]:
+    """The bytes of every entry by digest, for the journal's store."""
+    entries: Sequence[Entry] = list(configuration.entries.values())
+    return {entry.digest: entry.content for entry in entries}

@@ -1,0 +1,213 @@
+"""What a person or a program gets to read: plain JSON values made from the state. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from lastgood.config.diff import Change
+from lastgood.operations.drafting import Drafted
+from lastgood.operations.rollback import Planned
+from lastgood.operations.world import View
+from lastgood.ports import ProxyState, Stamp
+from lastgood.release import events as ev
+from lastgood.release.engine import confirm_left_s, watched_s
+from lastgood.release.ledger import live_now
+from lastgood.release.plan import Plan
+from lastgood.release.release import Release
+from lastgood.release.state import Deployment
+from lastgood.release.step import Step
+
+
+def moment(at: Stamp | None) -> str | None:
+    """ISO 8601 in UTC, with milliseconds."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at.wall_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def change(one: Change) -> dict[str, Any]:
+    """One difference between two configurations."""
+    return {"part": one.part, "kind": one.kind, "subject": one.subject, "text": one.text, "effect": one.effect}
+
+
+def drafted(made: Drafted) -> dict[str, Any]:
+    """What a revision says, besides its content."""
+    return {
+        "revision": made.draft.revision,
+        "subject": made.draft.subject,
+        "branch": made.draft.branch,
+        "warnings": [str(problem) for problem in made.warnings],
+        "uncommitted": list(made.uncommitted),
+        "routes": len(made.configuration.routes),
+    }
+
+
+def release(number: int, view: View) -> dict[str, Any]:
+    """One release with its verdict."""
+    made: Release = view.release_of(number)
+    verdict = view.state.verdict(number)
+    return {
+        "release": number,
+        "revision": made.revision,
+        "subject": made.subject,
+        "verdict": verdict.name,
+        "basis": verdict.basis,
+        "evidence": verdict.evidence,
+        "live": number == live_now(view.state),
+        "lived": number in view.state.lived or number == live_now(view.state),
+        "tags": sorted(name for name, tagged in view.state.tags.items() if tagged == number),
+        "held": any(key in view.state.quarantine for key in made.parts.items()),
+    }
+
+
+def steps(found: Deployment, view: View) -> list[dict[str, Any]]:
+    """The steps of the current plan and how far each has come."""
+    return [_step(step, found, view) for step in found.plan.steps] if found.plan else []
+
+
+def _step(step: Step, found: Deployment, view: View) -> dict[str, Any]:
+    progress = found.progress.get(step.id)
+    shown: dict[str, Any] = {"id": step.id, "part": step.part, "verb": step.verb, "shows": step.shows, "phase": "waits"}
+    if progress is None:
+        return shown
+    shown |= {"phase": progress.phase, "result": dict(progress.result), "error": progress.error}
+    if progress.ended is not None:
+        shown["took_ms"] = round((progress.ended.boot_s - progress.started.boot_s) * 1000, 3)
+    elif step.waits and "for_s" in step.args:
+        shown["left_s"] = round(max(0.0, step.args["for_s"] - watched_s(progress, view.state, view.now)), 1)
+    return shown
+
+
+def convergence(found: Deployment) -> dict[str, Any] | None:
+    """The proof of the newest shift of traffic: who acknowledged, how fast, and what the left release still got.
+
+    ``effective_ms`` runs from the moment the verb was received to the last acknowledgement.
+    """
+    if found.plan is None:
+        return None
+    shifts = [
+        step for step in found.plan.steps if step.verb == "serve" and step.id in ("shift", "full", "serve", "push")
+    ]
+    done = [step for step in shifts if (p := found.progress.get(step.id)) is not None and p.phase == "ended"]
+    if not done:
+        return None
+    progress = found.progress[done[-1].id]
+    result = progress.result
+    acknowledged, away = list(result.get("acknowledged", ())), list(result.get("away", ()))
+    proof: dict[str, Any] = {
+        "acknowledged": acknowledged,
+        "away": away,
+        "of": len(acknowledged) + len(away),
+        "push_ms": result.get("took_ms"),
+    }
+    begun_ms = (progress.started.boot_s - found.requested_at.boot_s) * 1000
+    if found.plan.goes_back and not found.replanned and progress.started.boot_id == found.requested_at.boot_id:
+        proof["effective_ms"] = round(begun_ms + float(result.get("took_ms") or 0.0), 3)
+    silence = found.progress.get("converged")
+    if silence is not None and silence.phase == "ended":
+        proof["left"] = dict(silence.result)
+    return proof
+
+
+def deployment(found: Deployment, view: View) -> dict[str, Any]:
+    """One deployment, with its steps."""
+    return {
+        "deployment": found.number,
+        "intent": found.intent,
+        "from": found.asked.source,
+        "asked": found.asked.target,
+        "target": found.plan.target if found.plan else found.asked.target,
+        "by": found.asked.by,
+        "why": found.asked.why,
+        "at": moment(found.requested_at),
+        "replanned": found.replanned or None,
+        "steps": steps(found, view),
+        "convergence": convergence(found),
+        "confirm_left_s": confirm_left_s(found, view.now),
+        "halted": {"why": found.halted.why, "choices": list(found.halted.choices)} if found.halted else None,
+        "ended": {"live": found.ended.live, "outcome": found.ended.outcome, "why": found.ended.why}
+        if found.ended
+        else None,
+        "ended_at": moment(found.ended_at),
+        "verdict": view.state.verdict(found.asked.target).name,
+    }
+
+
+def status(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> dict[str, Any]:
+    """The whole system at a glance."""
+    live = live_now(view.state)
+    active = view.state.deployment
+    return {
+        "live": release(live, view) if live is not None else None,
+        "deployment": deployment(active, view) if active else None,
+        "proxies": [
+            {"name": p.name, "connected": p.connected, "acknowledged": p.acknowledged, "refusal": p.refusal}
+            for p in proxies
+        ],
+        "gateway": {name: view.observed.value("gateway", name) for name in ("base", "candidate", "percent")},
+        "unknown": sorted(view.observed.unknown),
+        "unjournaled": unjournaled,
+        "known_good": [number for number in view.state.releases if view.state.verdict(number).name == "good"][-5:],
+    }
+
+
+def history(view: View, limit: int) -> dict[str, Any]:
+    """Releases and deployments, the newest first."""
+    releases = sorted(view.state.releases, reverse=True)[:limit]
+    deployments = sorted(view.state.deployments, reverse=True)[:limit]
+    return {
+        "releases": [release(number, view) for number in releases],
+        "deployments": [_line(view.state.deployments[number]) for number in deployments],
+    }
+
+
+def _line(found: Deployment) -> dict[str, Any]:
+    return {
+        "deployment": found.number,
+        "intent": found.intent,
+        "from": found.asked.source,
+        "to": found.asked.target,
+        "by": found.asked.by,
+        "why": found.asked.why,
+        "at": moment(found.requested_at),
+        "outcome": found.ended.outcome if found.ended else ("halted" if found.halted else "under way"),
+        "live": found.ended.live if found.ended else None,
+        "convergence": convergence(found),
+    }
+
+
+def way_back(planned: Planned, changes: Iterable[Change], basis: str) -> dict[str, Any]:
+    """What a rollback reverts, keeps, loosens, and what blocks it."""
+    found = list(changes)
+    kept = [part for part in planned.source.parts if planned.source.parts[part] == planned.target.parts.get(part)]
+    return {
+        "from": planned.source.number,
+        "to": planned.target.number,
+        "why": planned.choice.why,
+        "skipped": [list(skip) for skip in planned.choice.skipped],
+        "reverts": [change(one) for one in found],
+        "keeps": sorted(kept),
+        "loosens": [one.text for one in found if one.effect == "loosens"],
+        "blocked": [],
+        "steps": [{"id": step.id, "part": step.part, "shows": step.shows} for step in planned.plan.steps],
+        "basis": basis,
+    }
+
+
+def report(found: Deployment, events: Iterable[ev.Event], changes: Iterable[Change], view: View) -> dict[str, Any]:
+    """Everything that is known of a deployment: what changed, what happened when, and its proof."""
+    return {
+        **deployment(found, view),
+        "changes": [change(one) for one in changes],
+        "timeline": [{"at": moment(event.at), "seq": event.seq, **_told(event.body)} for event in events],
+    }
+
+
+def _told(body: ev.Body) -> dict[str, Any]:
+    written: Mapping[str, Any] = ev.write_body(body)
+    if isinstance(body, ev.Planned):
+        plan: Plan = body.plan
+        return {"kind": "Planned", "intent": plan.intent, "to": plan.target, "why": body.why, "steps": len(plan.steps)}
+    return dict(written)

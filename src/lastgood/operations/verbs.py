@@ -1,0 +1,182 @@
+"""What can be asked of a running controller, one method a verb: the HTTP API and the command line both call these."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from lastgood.config.diff import Change, diff
+from lastgood.errors import LastgoodError, Unavailable, UsageError
+from lastgood.operations import reporting, steer
+from lastgood.operations.configurations import Configurations
+from lastgood.operations.deploy import DeployAsk, Draft, deploy
+from lastgood.operations.drafting import Drafted, Drafting, contents_of
+from lastgood.operations.loop import Loop
+from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
+from lastgood.operations.world import Outcome, View
+from lastgood.ports import Journal, ProxyState
+from lastgood.release.events import VerdictName
+from lastgood.release.ledger import held_by, live_now, resolve_target
+from lastgood.release.release import Release
+
+
+@dataclass
+class Verbs:
+    """``drafting`` is None where the repository cannot be opened: everything but deploying works without it."""
+
+    loop: Loop
+    journal: Journal
+    configurations: Configurations
+    drafting: Drafting | None
+    proxies: Callable[[], tuple[ProxyState, ...]]
+    why_no_repository: str = ""
+
+    # --- forward -----------------------------------------------------------------------------------------------
+
+    async def deploy(self, revision: str, ask: DeployAsk) -> dict[str, Any]:
+        """Begin to deploy a revision; returns the release and deployment numbers and what a person should see."""
+        drafted = await asyncio.to_thread(self._drafting().draft, revision)
+        await asyncio.to_thread(self.journal.put_contents, contents_of(drafted.configuration))
+        answer = await self.loop.ask(partial(self._deploy, drafted, ask))
+        return {**answer, **reporting.drafted(drafted), "changes": self._changes_to_live(answer)}
+
+    def _deploy(self, drafted: Drafted, ask: DeployAsk, view: View) -> Outcome:
+        def store(release: Release, entries: Mapping[str, str]) -> str:
+            digest = self.journal.put_release(release, entries)
+            self.configurations.remember(release.number, drafted.configuration)
+            return digest
+
+        return deploy(drafted.draft, ask, store, view)
+
+    def _changes_to_live(self, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+        deployment = answer.get("deployment")
+        if deployment is None:
+            return []
+        source = self.loop.state.deployments[deployment].asked.source
+        old = self.configurations.of(source) if source is not None else None
+        return [reporting.change(one) for one in diff(old, self.configurations.of(answer["release"]))]
+
+    async def plan_deploy(self, revision: str) -> dict[str, Any]:
+        """What deploying a revision would do."""
+        drafted = await asyncio.to_thread(self._drafting().draft, revision)
+        view = self.loop.view()
+        live = live_now(view.state)
+        old = self.configurations.of(live) if live is not None else None
+        changes = [reporting.change(one) for one in diff(old, drafted.configuration)]
+        held = held_by(view.state, _as_release(drafted.draft))
+        basis = view.observed.basis()
+        return {"changes": changes, "held_by": held, "live": live, "basis": basis, **reporting.drafted(drafted)}
+
+    async def check(self, revision: str) -> dict[str, Any]:
+        """Read and check a revision; raises ``ConfigError`` with every problem."""
+        return reporting.drafted(await asyncio.to_thread(self._drafting().draft, revision))
+
+    def _drafting(self) -> Drafting:
+        if self.drafting is None:
+            raise Unavailable(
+                f"the repository cannot be opened: {self.why_no_repository}",
+                next="mend it; lastgood rollback works without it",
+            )
+        return self.drafting
+
+    # --- back --------------------------------------------------------------------------------------------------
+
+    async def rollback(self, ask: RollbackAsk) -> dict[str, Any]:
+        """Begin the way back."""
+        return dict(await self.loop.ask(partial(rollback, ask, self._commit, self._loosens)))
+
+    async def plan_rollback(self, ask: RollbackAsk) -> dict[str, Any]:
+        """REVERTS, KEEPS, LOOSENS and BLOCKED, before anything moves."""
+        view = self.loop.view()
+        planned = plan_rollback(ask, view, self._commit)
+        changes = self._between(planned.source.number, planned.target.number)
+        return reporting.way_back(planned, changes, view.observed.basis())
+
+    def _commit(self, text: str) -> str | None:
+        if self.drafting is None:
+            return None
+        try:
+            return self.drafting.repository.resolve(text).oid
+        except LastgoodError:
+            return None
+
+    def _between(self, old: int, new: int) -> tuple[Change, ...]:
+        return diff(self.configurations.of(old), self.configurations.of(new))
+
+    def _loosens(self, source: Release, target: Release) -> tuple[str, ...]:
+        return tuple(one.text for one in self._between(source.number, target.number) if one.effect == "loosens")
+
+    # --- the small verbs ---------------------------------------------------------------------------------------
+
+    async def confirm(self, by: str, extend_s: float | None = None) -> dict[str, Any]:
+        """Turn the dead-man switch off, or set it anew."""
+        return dict(await self.loop.ask(partial(steer.confirm, by, extend_s)))
+
+    async def promote(self, by: str) -> dict[str, Any]:
+        """End a hold."""
+        return dict(await self.loop.ask(partial(steer.promote, by)))
+
+    async def abort(self, by: str, why: str = "") -> dict[str, Any]:
+        """Take the active deployment back."""
+        return dict(await self.loop.ask(partial(steer.abort, by, why)))
+
+    async def retry(self, by: str) -> dict[str, Any]:
+        """Go on after a halt."""
+        return dict(await self.loop.ask(partial(steer.retry, by)))
+
+    async def mark(self, text: str, verdict: VerdictName, by: str, why: str = "") -> dict[str, Any]:
+        """A person's verdict on a release."""
+        return dict(await self.loop.ask(partial(steer.mark, self.release_named(text), verdict, by, why)))
+
+    async def tag(self, name: str, text: str | None) -> dict[str, Any]:
+        """Name a release, or take the name away."""
+        return dict(await self.loop.ask(partial(steer.tag, name, self.release_named(text) if text else None)))
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    def release_named(self, text: str) -> int:
+        """The number of the release a person means; ``live`` is the one that serves."""
+        if text == "live":
+            live = live_now(self.loop.state)
+            if live is None:
+                raise UsageError("nothing is live yet", next="lastgood deploy")
+            return live
+        return resolve_target(text, self.loop.state, self.loop.release_of, commit=self._commit).release
+
+    def status(self) -> dict[str, Any]:
+        """What is live, what is under way, and what every proxy has."""
+        return reporting.status(self.loop.view(), self.proxies(), self.loop.unjournaled)
+
+    def history(self, limit: int = 20) -> dict[str, Any]:
+        """Releases and deployments, the newest first."""
+        return reporting.history(self.loop.view(), limit)
+
+    def diff(self, old: str, new: str) -> dict[str, Any]:
+        """What changes between two releases or revisions, in the user's words."""
+        sides = [self._configuration_named(text) for text in (old, new)]
+        return {"changes": [reporting.change(one) for one in diff(sides[0], sides[1])]}
+
+    def _configuration_named(self, text: str) -> Any:
+        try:
+            return self.configurations.of(self.release_named(text))
+        except UsageError:
+            drafting = self._drafting()
+            return drafting.load(drafting.repository.resolve(text)).configuration
+
+    def report(self, text: str) -> dict[str, Any]:
+        """Everything that is known of one deployment (``d31``)."""
+        number = int(text.removeprefix("d")) if text.removeprefix("d").isdigit() else 0
+        if number not in self.loop.state.deployments:
+            raise UsageError(f"there is no deployment {text}", next="lastgood history")
+        events = [event for event in self.journal.read() if event.deployment == number]
+        deployment = self.loop.state.deployments[number]
+        source = deployment.asked.source
+        changes = self._between(source, deployment.asked.target) if source is not None else ()
+        return reporting.report(deployment, events, changes, self.loop.view())
+
+
+def _as_release(draft: Draft) -> Release:
+    return Release(0, draft.project, draft.revision, draft.parts)
