@@ -1,0 +1,1 @@
+"""Processes that outlive the controller: a tiny supervisor, and the client that asks it."""

@@ -1,0 +1,109 @@
+"""What the supervisor knows of one process while it lives; the numbers of restarting."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lastgood.effects.processes.identity import Identity
+from lastgood.effects.processes.records import Record, fingerprint
+from lastgood.process import Phase, ProcessSpec, ProcessState
+
+FIRST_DELAY_S = 0.1
+LONGEST_DELAY_S = 10.0
+LIVED_S = 10.0
+"""Who lived so long is restarted after the first delay again."""
+WINDOW_S = 60.0
+"""Over which restarts are counted."""
+
+Reply = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Stopping:
+    """A stop under way: SIGKILL from ``kill_at_s`` on; ``look_at_s`` is when to see who is left."""
+
+    kill_at_s: float
+    look_at_s: float
+    look_every_s: float = 0.02
+    replies: list[Reply] = field(default_factory=list)
+    successor: ProcessSpec | None = None
+    successor_replies: list[Reply] = field(default_factory=list)
+
+
+@dataclass
+class Entry:
+    """One key. ``identity`` is that of the last process, dead ones included: what it left behind is found by it."""
+
+    spec: ProcessSpec
+    phase: Phase
+    secrets_known: bool = True
+    marker: str = ""
+    identity: Identity | None = None
+    pidfd: int | None = None
+    child: subprocess.Popen[bytes] | None = None
+    started_s: float | None = None
+    adopted: bool = False
+    delay_s: float = FIRST_DELAY_S
+    due_s: float | None = None
+    give_up_cleaning_s: float | None = None
+    restarted_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    last_exit: int | None = None
+    error: str | None = None
+    saved: bool = True
+    stopping: Stopping | None = None
+
+    def schedule(self, now_s: float) -> None:
+        """Restart after a delay that doubles while it keeps dying young."""
+        if self.started_s is not None and now_s - self.started_s >= LIVED_S:
+            self.delay_s = FIRST_DELAY_S
+        self.phase = "backoff"
+        self.due_s = now_s + self.delay_s
+        self.give_up_cleaning_s = self.due_s + 5.0
+        self.delay_s = min(LONGEST_DELAY_S, self.delay_s * 2)
+
+    def record(self) -> Record:
+        """For the disk. During a replacement it holds the spec that is to come, beside the process that has to go."""
+        wanted = self.stopping is None or self.stopping.successor is not None
+        spec = self.spec
+        if self.stopping is not None and self.stopping.successor is not None:
+            spec = self.stopping.successor
+        return Record(spec, wanted, self.marker, self.identity, ended=self.phase == "exited")
+
+    def state(self, now_s: float) -> ProcessState:
+        """For the answer to ``list``."""
+        while self.restarted_s and now_s - self.restarted_s[0] > WINDOW_S:
+            self.restarted_s.popleft()
+        return ProcessState(
+            key=self.spec.key,
+            group=self.spec.group,
+            phase=self.phase,
+            pid=self.identity.pid if self.identity and self.pidfd is not None else None,
+            started_s=self.started_s if self.pidfd is not None else None,
+            adopted=self.adopted,
+            restarts=len(self.restarted_s),
+            last_exit=self.last_exit,
+            error=self.error,
+            saved=self.saved,
+            log_path=self.spec.log_path,
+            grace_s=self.spec.grace_s,
+        )
+
+
+def marker_for(run_id: str, spec: ProcessSpec, nonce: str) -> str:
+    """``RUN/KEY/FINGERPRINT/NONCE``: enough to recognise a process whose record is lost."""
+    return f"{run_id}/{spec.key}/{fingerprint(spec)}/{nonce}"
+
+
+def key_of_marker(run_id: str, marker: str) -> str | None:
+    """The key when the marker is one of this run directory."""
+    parts = marker.split("/")
+    return parts[1] if len(parts) == 4 and parts[0] == run_id else None
+
+
+def runs_spec(marker: str, spec: ProcessSpec) -> bool:
+    """Whether the process with this marker was started from this spec."""
+    return marker.split("/")[2:3] == [fingerprint(spec)]
