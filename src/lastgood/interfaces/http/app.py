@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from lastgood.errors import Conflict, ConfigError, Damaged, Failed, LastgoodError, Refused, Unavailable, UsageError
+from lastgood.errors import ConfigError, Conflict, Damaged, Failed, LastgoodError, Refused, Unavailable, UsageError
 from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.http.metrics import render_metrics
 from lastgood.operations.deploy import DeployAsk

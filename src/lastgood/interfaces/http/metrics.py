@@ -29,7 +29,7 @@ def _lines(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> Itera
         yield f'lastgood_proxy_connected{{proxy="{_label(proxy.name)}"}} {int(proxy.connected)}'
     counts: dict[tuple[str, str], int] = {}
     for found in state.deployments.values():
-        outcome = found.ended.outcome if found.ended else "under way"
+        outcome: str = found.ended.outcome if found.ended else "under way"
         counts[found.intent, outcome] = counts.get((found.intent, outcome), 0) + 1
     yield "# HELP lastgood_deployments Deployments by what they did and how they ended"
     yield "# TYPE lastgood_deployments gauge"
