@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 from lastgood.errors import LastgoodError
 from lastgood.gateway.snapshot import Traffic
+from lastgood.process import ProcessSpec as ProcessSpec
+from lastgood.process import ProcessState as ProcessState
 from lastgood.release.events import Body, Event
 from lastgood.release.observed import Fact
 from lastgood.release.release import Release
@@ -330,4 +332,35 @@ class Repository(Protocol):
 
     def push(self, reverted: Reverted) -> Pushed | None:
         """Publish a revert where its branch goes to; None: that branch follows no remote. Raises ``Unavailable``."""
+        ...
+
+
+# --- processes -------------------------------------------------------------------------------------------------------
+
+
+class Processes(Protocol):
+    """Processes that outlive us, kept running by something small.
+
+    Every call may be refused, may time out (``Unavailable``; it may have taken effect all the same: repeat it), and its
+    answer may be out of date when it arrives: whether a process is able to work, only its health check tells.
+    """
+
+    async def start(self, spec: ProcessSpec) -> ProcessState:
+        """Have it running; returns once its program has been executed, not once it is ready.
+
+        Idempotent by key: the same spec again changes nothing but brings its secrets, another spec replaces the process
+        (stop, then start). One that ended with ``restart="never"`` is not run again: stop its key first. Raises
+        ``Failed`` when it cannot be executed, ``Fenced``, ``Refused``, ``UsageError``.
+        """
+        ...
+
+    async def stop(self, key: str, grace_s: float | None = None) -> bool:
+        """SIGTERM to it and all it started, SIGKILL after the grace (default: its spec's); returns when they are gone.
+
+        False: there was none. Raises ``Failed`` when it does not end even so.
+        """
+        ...
+
+    async def list(self) -> tuple[ProcessState, ...]:
+        """Every process that is kept, and those that ended and were not stopped, by key."""
         ...
