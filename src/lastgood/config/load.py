@@ -19,7 +19,7 @@ from lastgood.config.configuration import Configuration, Entry
 from lastgood.config.file_checks import check_files
 from lastgood.config.host_checks import check_host
 from lastgood.config.name_checks import check_names
-from lastgood.config.parse import Fragment, SourceFile, parse_file
+from lastgood.config.parse import MAIN_FILE, Fragment, SourceFile, parse_file
 from lastgood.config.repository_files import ReadFile
 from lastgood.errors import ConfigError, Problem
 
@@ -59,6 +59,7 @@ def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves
     """
     cache = cache if cache is not None else Cache()
     keys = sorted((file.path, file.blob_id) for file in files)
+    keys.sort(key=lambda key: key[0] != MAIN_FILE)  # what stands twice stands in the main file first
     by_path = {file.path: file for file in files}
     known = cache.fragments
     for key in keys:

@@ -62,11 +62,11 @@ def is_source(path: str) -> bool:
 class Fragment:
     """What one file says.
 
-    ``entries`` are the valid ones by key, ``routes`` of them apart, and in ``shared`` those that need checks
-    with other sections or files (all but routes and upstreams). ``lines`` has the line of every key the file declares,
-    invalid ones included (what is wrong inside is still no unknown name), ``places`` the lines inside of each entry. ``hosts`` lists every route under each of its host patterns, ``targets``
-    and ``uses`` are the names its routes refer to; ``upstreams``, ``services`` and ``declares`` (keys of listeners and
-    policies) what others may refer to.
+    ``entries`` are the valid ones by key, ``routes`` of them apart, and in ``shared`` those that need checks with other
+    sections or files (all but routes and upstreams). ``lines`` has the line of every key the file declares, invalid
+    ones included (what is wrong inside is still no unknown name), ``places`` the lines inside of each entry. ``hosts``
+    lists every route under each of its host patterns, ``targets`` and ``uses`` are the names its routes refer to;
+    ``upstreams``, ``services`` and ``declares`` (keys of listeners and policies) what others may refer to.
     """
 
     file: str

@@ -18,7 +18,7 @@ from lastgood.config.values import PATTERN_WORDS, SECRET_PATTERN, SQLITE_PATTERN
 from lastgood.config.yaml_tree import Place, line_at, shorten
 from lastgood.errors import Problem
 
-_HIDDEN = ("clients", "key", "url", "environment", "headers", "set", "add", "body", "query", "command")
+_HIDDEN = ("clients", "tls", "url", "environment", "headers", "set", "add", "body", "query", "command")
 """Keys below which a value is never shown."""
 _TYPE_WORDS = {
     "string_type": "text",
@@ -60,7 +60,8 @@ def say(
     problems = []
     for path, found in by_path.items():
         line = line_at(place, path)
-        where = f"{subject}: " + (f"{_dotted(path)}: " if path else "")
+        named = path[:-1] if found[0][1] else path
+        where = f"{subject}: " + (f"{_dotted(named)}: " if named else "")
         for error, _ in found:
             if error["type"] == "extra_forbidden":
                 parent = f"{subject}: " + (f"{_dotted(path[:-1])}: " if path[:-1] else "")
@@ -108,7 +109,7 @@ def _own_words(error: ErrorDetails) -> str:
 def _need(found: list[tuple[ErrorDetails, bool]], path: Path, raw: Any, file: str, line: int, where: str) -> Problem:
     """One sentence for all that a value could have been."""
     wanted = list(dict.fromkeys(_wanted(error) for error, _ in found))
-    value = found[0][0]["input"]
+    value = _raw_at(raw, path)  # pydantic shows what became of it on the way
     is_key = found[0][1]
     hint = None
     for error, _ in found:
@@ -116,6 +117,12 @@ def _need(found: list[tuple[ErrorDetails, bool]], path: Path, raw: Any, file: st
             hint = hint or nearest(value, _literals(error))
     shown = f", not {shorten(repr(path[-1]))}" if is_key and path else _shown(found, path, value)
     return Problem(file, line, f"{where}{' or '.join(wanted)} is needed{shown}", hint)
+
+
+def _raw_at(raw: Any, path: Path) -> Any:
+    for part in path:
+        raw = raw[part]
+    return raw
 
 
 def _shown(found: list[tuple[ErrorDetails, bool]], path: Path, value: Any) -> str:
