@@ -1,0 +1,68 @@
+"""What a compilation may take over from the ones before it. Results are the same with an empty cache, only later."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+
+from lastgood.config.configuration import Configuration
+from lastgood.gateway.outline import Outline, outline
+from lastgood.gateway.snapshot import Resource
+from lastgood.gateway.tables import NOTHING, Index, advance
+
+_KEPT = 4
+_ROUNDS = 4
+
+
+class CompileCache:
+    """Indexes of the last configurations and resources by what they are made of. Not for use by two threads at once."""
+
+    def __init__(self) -> None:
+        self._outlines: list[Outline] = []
+        self._indexes: list[Index] = []
+        self._resources: OrderedDict[Hashable, Resource] = OrderedDict()
+        self._used = 0
+
+    def outline(self, configuration: Configuration) -> Outline:
+        """The outline of a configuration."""
+        for found in self._outlines:
+            if found.configuration is configuration:
+                return found
+        made = outline(configuration)
+        self._outlines = [*self._outlines[-_KEPT + 1 :], made]
+        return made
+
+    def index(self, outline: Outline, clusters: Mapping[str, str]) -> Index:
+        """The index of a configuration, made from the one used last where there is one."""
+        for found in self._indexes:
+            if found.outline is outline and found.clusters == clusters:
+                self._indexes.remove(found)
+                self._indexes.append(found)
+                return found
+        made = advance(self._indexes[-1] if self._indexes else NOTHING, outline, clusters)
+        self._indexes = [*self._indexes[-_KEPT + 1 :], made]
+        return made
+
+    def find(self, key: Hashable) -> Resource | None:
+        """The resource made before of the same things."""
+        self._used += 1
+        found = self._resources.get(key)
+        if found is not None:
+            self._resources.move_to_end(key)
+        return found
+
+    def keep(self, key: Hashable, resource: Resource) -> Resource:
+        """Remember a resource by what it is made of."""
+        self._resources[key] = resource
+        return resource
+
+    def resource(self, key: Hashable, make: Callable[[], Resource]) -> Resource:
+        """The resource made before of the same things, or a new one."""
+        return self.find(key) or self.keep(key, make())
+
+    def finish(self) -> None:
+        """End a compilation: forget what the last few did not use."""
+        limit = _ROUNDS * self._used + 100
+        while len(self._resources) > limit:
+            self._resources.popitem(last=False)
+        self._used = 0

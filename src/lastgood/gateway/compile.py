@@ -1,0 +1,221 @@
+"""Who serves what, to what the proxies are told. Pure: the same traffic gives the same bytes.
+
+The chain of filters, in the order of a request: answer (the page that names the release), host (a host not written as
+configured), headers, cors, ip, jwt, claims, keys, release, limit-0 ..., router.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import partial
+
+from lastgood.config.model import Listener, RateLimit
+from lastgood.errors import Unavailable
+from lastgood.gateway.cache import CompileCache
+from lastgood.gateway.clusters import TRUSTED_CA, Target, cluster, service_target, upstream_target
+from lastgood.gateway.fences import both, settled
+from lastgood.gateway.headers import headers_filter
+from lastgood.gateway.labels import Label, answer_filter, release_filter
+from lastgood.gateway.listeners import certificate_secret, listener, same_socket
+from lastgood.gateway.lua import host_filter
+from lastgood.gateway.outline import Outline
+from lastgood.gateway.policies.api_key import keys_filter
+from lastgood.gateway.policies.jwt import forwarded_headers, jwt_filter
+from lastgood.gateway.policies.rate_limit import limit_filter
+from lastgood.gateway.policies.used import Used, used_policy
+from lastgood.gateway.runtime import runtime_resource
+from lastgood.gateway.scopes import scope
+from lastgood.gateway.slots import SlotTable, assign
+from lastgood.gateway.snapshot import (
+    CLUSTER,
+    EXTENSION,
+    LISTENER,
+    RUNTIME,
+    SCOPE,
+    SECRET,
+    Resource,
+    Snapshot,
+    Traffic,
+)
+from lastgood.gateway.tables import Index
+
+Make = Callable[[Hashable, Callable[[], Resource]], Resource]
+
+
+def compile_snapshot(
+    traffic: Traffic,
+    *,
+    secrets: Mapping[str, str],
+    slots: SlotTable,
+    certificates: Mapping[str, tuple[str, str]],
+    cache: CompileCache,
+    trusted_ca: str = TRUSTED_CA,
+) -> Snapshot:
+    """The snapshot of a state of the gateway.
+
+    ``secrets`` maps the text of a reference (``secret:x``) to its value, ``certificates`` the name of a listener to its
+    PEM chain and key. ``slots`` should be ``assign(table, wanted_limits(traffic))``, which the caller keeps; a table
+    without a place for every limit is completed. Raises ``Unavailable`` where a secret or certificate has no value,
+    ``Refused`` where the configuration refers to something that is not there.
+    """
+    make = cache.resource
+    generations = [traffic.base, *([traffic.candidate] if traffic.candidate else [])]
+    outlines = [cache.outline(generation.configuration) for generation in generations]
+    clusters = [
+        _clusters(outline, generation.endpoints, make, trusted_ca)
+        for outline, generation in zip(outlines, generations, strict=True)
+    ]
+    indexes = [
+        cache.index(outline, {target: made.name for target, made in named.items()})
+        for outline, named in zip(outlines, clusters, strict=True)
+    ]
+    labels = [Label(item.release, item.configuration.gateway.release_header) for item in generations]
+    policies = {used.digest: used for index in indexes for used in index.used.values()}
+    table = assign(slots, _limits(policies))
+    listeners = _listeners(outlines)
+    percent = traffic.percent if traffic.candidate else 0.0
+    resources = {
+        CLUSTER: _by_name(made for named in clusters for made in named.values()),
+        SECRET: _certificates(listeners, certificates),
+        EXTENSION: _extensions(indexes, labels, policies, table, secrets, make),
+        LISTENER: _by_name(
+            make(
+                ("listener", name, settings.model_dump_json(), table.size),
+                partial(listener, name, settings, slots=table.size),
+            )
+            for name, settings in listeners.items()
+        ),
+        SCOPE: _scopes(indexes, labels, listeners, cache),
+        RUNTIME: _by_name([runtime_resource(traffic.candidate.release if traffic.candidate else None, percent)]),
+    }
+    cache.finish()
+    return Snapshot(resources, _digest(resources))
+
+
+def wanted_limits(traffic: Traffic) -> dict[str, RateLimit]:
+    """The rate limits that need a slot, by the digest of their policy."""
+    generations = [traffic.base, *([traffic.candidate] if traffic.candidate else [])]
+    used = (
+        used_policy(generation.configuration, name)
+        for generation in generations
+        for name, policy in generation.configuration.policies.items()
+        if policy.rate_limit
+    )
+    return _limits({item.digest: item for item in used})
+
+
+def _limits(policies: Mapping[str, Used]) -> dict[str, RateLimit]:
+    return {digest: used.policy.rate_limit for digest, used in policies.items() if used.policy.rate_limit}
+
+
+def _clusters(
+    outline: Outline, endpoints: Mapping[str, tuple[str, ...]], make: Make, trusted_ca: str
+) -> dict[str, Resource]:
+    """The cluster of every upstream and service, by the name of the target."""
+    targets = [upstream_target(name, upstream) for name, upstream in outline.upstreams.items()]
+    targets.extend(
+        service_target(name, outline.services.get(name), endpoints.get(name, ()))
+        for name in sorted({*outline.services, *endpoints})
+    )
+
+    def made(target: Target) -> Resource:
+        key = (target.name, target.endpoints, target.health, target.http2, target.tls, target.connect_timeout_s)
+        budget = target.retry_budget
+        share = (budget.percent, budget.minimum) if budget else None
+        return make(("cluster", *key, share, trusted_ca), lambda: cluster(target, trusted_ca=trusted_ca))
+
+    return {target.name: made(target) for target in targets}
+
+
+def _listeners(outlines: list[Outline]) -> dict[str, Listener]:
+    """The base's listeners as they are, and those the candidate adds, unless their socket is taken.
+
+    A listener cannot be moved by shares: one that changes, or goes, does so when the candidate becomes the base.
+    """
+    listeners = dict(outlines[0].listeners)
+    for name, settings in outlines[-1].listeners.items():
+        if name not in listeners and not any(same_socket(settings, other) for other in listeners.values()):
+            listeners[name] = settings
+    return dict(sorted(listeners.items()))
+
+
+def _certificates(
+    listeners: Mapping[str, Listener], certificates: Mapping[str, tuple[str, str]]
+) -> dict[str, Resource]:
+    missing = [name for name, settings in listeners.items() if settings.tls and name not in certificates]
+    if missing:
+        raise Unavailable(
+            "the certificate of a TLS listener is not there",
+            where=f"listener:{missing[0]}",
+            next="put the files that tls.cert and tls.key name in their places",
+        )
+    return _by_name(
+        certificate_secret(name, *certificates[name]) for name, settings in listeners.items() if settings.tls
+    )
+
+
+def _extensions(
+    indexes: list[Index],
+    labels: list[Label],
+    policies: Mapping[str, Used],
+    table: SlotTable,
+    secrets: Mapping[str, str],
+    make: Make,
+) -> dict[str, Resource]:
+    """The filters that are resources of their own; what both generations need is in each of them."""
+    tokens = tuple(sorted((item for item in policies.values() if item.policy.jwt), key=lambda item: item.digest))
+    keys = sorted((item for item in policies.values() if item.policy.api_key), key=lambda item: item.digest)
+    base, candidate = labels[0], labels[1] if len(labels) > 1 else None
+    wildcards: dict[str, set[str]] = {}
+    for index in indexes:
+        for name, host in index.tables:
+            if host.startswith("*."):
+                wildcards.setdefault(name, set()).add(host)
+    made = [
+        make(("jwt", tuple(item.digest for item in tokens)), lambda: jwt_filter(tokens)),
+        keys_filter(keys, secrets),
+        headers_filter(forwarded_headers(tokens)),
+        make(("answer", base, candidate), lambda: answer_filter(base, candidate)),
+        make(("release", base, candidate), lambda: release_filter(base, candidate)),
+        host_filter(wildcards),
+    ]
+    for number in range(table.size):
+        slot = table.slots.get(number)
+        digest, limit = (slot.digest, slot.limit) if slot else (None, None)
+        made.append(make(("limit", number, digest), partial(limit_filter, number, digest, limit)))
+    return _by_name(made)
+
+
+def _scopes(
+    indexes: list[Index], labels: list[Label], listeners: Mapping[str, Listener], cache: CompileCache
+) -> dict[str, Resource]:
+    """One resource for each listener and host pattern of either generation."""
+    base, candidate = indexes[0], indexes[-1]
+    made = []
+    for key in {**base.tables, **candidate.tables}:
+        if key[0] not in listeners:
+            continue
+        mine = base.tables.get(key) or base.table(key)
+        theirs = candidate.tables.get(key) or candidate.table(key)
+        same = mine is theirs or mine.signature == theirs.signature
+        content = (key, mine.signature) if same else (key, mine.signature, theirs.signature, labels[0], labels[-1])
+        found = cache.find(content)
+        if found is None:
+            lines = settled(mine) if same else both(mine, theirs, (labels[0], labels[-1]))
+            found = cache.keep(content, scope(key, lines))
+        made.append(found)
+    return _by_name(made)
+
+
+def _by_name(resources: Iterable[Resource]) -> dict[str, Resource]:
+    return {made.name: made for made in sorted(resources, key=lambda made: made.name)}
+
+
+def _digest(resources: Mapping[str, Mapping[str, Resource]]) -> str:
+    lines = [
+        f"{type_url}\0{name}\0{made.version}\n"
+        for type_url in sorted(resources)
+        for name, made in resources[type_url].items()
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,120 @@
+"""Which release answers: the page ``/.well-known/lastgood`` and, if asked for, the header ``x-lastgood-release``.
+
+Neither may be part of the routes, or every host's table would change with every release. Two filters of their own hold
+the releases' names and choose between them by the same runtime key as the routes: at 0 and at 100 % they say what
+serves, in between a share of the answers does. Hosts with both generations have the header's value in their routes,
+which is exact for each request.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.extensions.common.matching.v3 import extension_matcher_pb2
+from envoy.extensions.filters.http.composite.v3 import composite_pb2
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
+from envoy.extensions.filters.http.lua.v3 import lua_pb2
+from envoy.extensions.matching.input_matchers.runtime_fraction.v3 import runtime_fraction_pb2
+from envoy.type.matcher.v3 import http_inputs_pb2
+from envoy.type.v3 import percent_pb2
+from xds.type.matcher.v3 import matcher_pb2
+
+from lastgood.gateway import names
+from lastgood.gateway.headers import remove_header, set_header
+from lastgood.gateway.packing import extension, packed
+from lastgood.gateway.snapshot import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A release, and whether its configuration asks for the header."""
+
+    release: int
+    header: bool
+
+    @property
+    def route_value(self) -> str:
+        """What the header says on routes of this release only; empty: it is not there."""
+        return names.release_name(self.release) if self.header else ""
+
+
+def answer_filter(base: Label, candidate: Label | None) -> Resource:
+    """The filter that answers ``/.well-known/lastgood`` with the release, on every host, before any policy."""
+    matcher = matcher_pb2.Matcher()
+    tree = matcher.matcher_tree
+    header_input(tree.input, ":path")
+    on_path = tree.exact_match_map.map[names.ANSWER_PATH]
+    _choose(on_path, *(_answer(label) if label else None for label in (base, candidate)), candidate=candidate)
+    return composite(names.ANSWER, matcher)
+
+
+def _answer(label: Label) -> Any:
+    body = json.dumps({"release": names.release_name(label.release)})
+    head = '[":status"]="200",["content-type"]="application/json",["cache-control"]="no-store"'
+    message = lua_pb2.Lua()
+    message.default_source_code.inline_string = (
+        f"function envoy_on_request(h) h:respond({{{head}}}, {json.dumps(body)}) end"
+    )
+    return message
+
+
+def release_filter(base: Label, candidate: Label | None) -> Resource:
+    """The filter that sets the header; it does nothing as long as no configuration asks for it."""
+    if not base.header and not (candidate and candidate.header):
+        return extension(names.RELEASE, header_mutation_pb2.HeaderMutation())
+    matcher = matcher_pb2.Matcher()
+    _choose(matcher.on_no_match, *(_mark(label) if label else None for label in (base, candidate)), candidate=candidate)
+    return composite(names.RELEASE, matcher)
+
+
+def _mark(label: Label) -> Any:
+    message = header_mutation_pb2.HeaderMutation()
+    value = label.route_value
+    message.mutations.response_mutations.append(
+        set_header(names.RELEASE_HEADER, value) if value else remove_header(names.RELEASE_HEADER)
+    )
+    return message
+
+
+def _choose(on_match: Any, base: Any, other: Any, *, candidate: Label | None) -> None:
+    """Write into an OnMatch: the other filter for the candidate's share of the requests, else the base's."""
+    if candidate is None:
+        act(on_match, base)
+        return
+    matcher = on_match.matcher
+    field = matcher.matcher_list.matchers.add()
+    single = field.predicate.single_predicate
+    header_input(single.input, "x-request-id")  # what is hashed: another one for each request
+    fraction = runtime_fraction_pb2.RuntimeFraction()
+    fraction.runtime_fraction.runtime_key = names.runtime_key(candidate.release)
+    fraction.runtime_fraction.default_value.denominator = percent_pb2.FractionalPercent.MILLION
+    single.custom_match.name = "share"
+    single.custom_match.typed_config.CopyFrom(packed(fraction))
+    act(field.on_match, other)
+    act(matcher.on_no_match, base)
+
+
+def header_input(config: Any, header: str) -> None:
+    """Write into a matcher's input that it looks at this request header."""
+    config.name = "header"
+    config.typed_config.CopyFrom(packed(http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=header)))
+
+
+def act(on_match: Any, filter_message: Any) -> None:
+    """Write into an OnMatch that this filter runs for the request."""
+    action = composite_pb2.ExecuteFilterAction()
+    action.typed_config.name = "chosen"
+    action.typed_config.typed_config.CopyFrom(packed(filter_message))
+    on_match.action.name = "run"
+    on_match.action.typed_config.CopyFrom(packed(action))
+
+
+def composite(name: str, matcher: Any) -> Resource:
+    """A filter that becomes one of several others, chosen for each request by the matcher."""
+    message = extension_matcher_pb2.ExtensionWithMatcher()
+    message.extension_config.name = "composite"
+    message.extension_config.typed_config.CopyFrom(packed(composite_pb2.Composite()))
+    message.xds_matcher.CopyFrom(matcher)
+    return extension(name, message)

@@ -1,0 +1,53 @@
+"""Names that more than one file of this room, or a reader of a proxy, has to know."""
+
+from __future__ import annotations
+
+SCOPE_HEADER = "x-lastgood-scope"
+"""``LISTENER|HOST``: which table serves the request. Overwritten on arrival, removed before the upstream."""
+KEYS_HEADER = "x-lastgood-keys"
+"""Digest of the API key policy of the route. Removed on arrival and before the upstream."""
+CLIENT_HEADER = "x-lastgood-client"
+"""Who presented an API key. Removed on arrival; what the upstream sees comes from the key."""
+RELEASE_HEADER = "x-lastgood-release"
+ANSWER_PATH = "/.well-known/lastgood"
+
+# Filters of the chain, in their order. Those marked ECDS are resources of their own.
+ANSWER = "lastgood.answer"  # ECDS: answers ANSWER_PATH
+HOST = "lastgood.host"  # ECDS: finds the table of a host that is not written as configured
+HEADERS = "lastgood.headers"  # ECDS: takes forged headers off; routes say which keys and which release
+CORS = "lastgood.cors"
+IP = "lastgood.ip"
+JWT = "lastgood.jwt"  # ECDS
+CLAIMS = "lastgood.claims"
+KEYS = "lastgood.keys"  # ECDS
+RELEASE = "lastgood.release"  # ECDS: the release header
+
+LIMITS_METADATA = "lastgood.limits"
+"""Metadata of a route: digest -> digest of each rate limit that counts its requests."""
+CATCH_ALL = "lastgood.nothing-matches"
+"""Name of the last route of every table: 404."""
+
+
+def limit_filter(slot: int) -> str:
+    """The filter, and its ECDS resource, of a rate limit slot."""
+    return f"limit-{slot}"
+
+
+def certificate(listener: str) -> str:
+    """The SDS resource of a listener's certificate."""
+    return f"cert-{listener}"
+
+
+def scope_key(listener: str, host: str) -> str:
+    """The name and key of a host's table; the host is a pattern as configured, in lower case."""
+    return f"{listener}|{host}"
+
+
+def runtime_key(release: int) -> str:
+    """The runtime key that holds the share of requests on a release's generation of routes."""
+    return f"lastgood.r{release}"
+
+
+def release_name(release: int) -> str:
+    """``r12``."""
+    return f"r{release}"
