@@ -166,7 +166,9 @@ def world(
 class Builder:
     """Traffic -> Snapshot: release N answers ``rN`` on host ``shop``; those in ``bad`` are refused by Envoy."""
 
-    def __init__(self, port: int, *, bad: Iterable[int] = (), hosts: int = 1, routes: int = 1, upstream: int = 0) -> None:
+    def __init__(
+        self, port: int, *, bad: Iterable[int] = (), hosts: int = 1, routes: int = 1, upstream: int = 0
+    ) -> None:
         self.port, self.bad, self.hosts, self.routes = port, frozenset(bad), hosts, routes
         self.via, self.clusters = ("up", [cluster("up", upstream)]) if upstream else (None, [])
         self.built = 0
@@ -182,6 +184,4 @@ class Builder:
         hosts |= {"shop" if i == 0 else f"h{i}": answers for i in range(self.hosts)}
         key = runtime(traffic.candidate.release, traffic.percent) if traffic.candidate else runtime()
         refusing = ["shop"] if refused else []
-        return world(
-            self.port, hosts, bad=refusing, key=key, routes=self.routes, clusters=self.clusters, via=self.via
-        )
+        return world(self.port, hosts, bad=refusing, key=key, routes=self.routes, clusters=self.clusters, via=self.via)

@@ -121,5 +121,7 @@ async def test_one_scope_of_many_is_judged_quickly(
             refused.append(number)
         took_ms.append((time.perf_counter() - started_s) * 1000)
     assert refused == [4, 9, 14]
-    print(f"\npreflight, one of {hosts * routes} routes: p50 {statistics.median(took_ms):.1f} max {max(took_ms):.1f} ms")
+    print(
+        f"\npreflight, one of {hosts * routes} routes: p50 {statistics.median(took_ms):.1f} max {max(took_ms):.1f} ms"
+    )
     assert statistics.median(took_ms) < 50, "an order of magnitude above what is measured alone on a machine"

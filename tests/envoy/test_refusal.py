@@ -108,4 +108,6 @@ async def test_a_refused_cluster_leaves_no_other_cluster_behind(machine: Machine
     assert link
     assert set(link.conversation._topics[CLUSTER].held) == {"kept"}
     with pytest.raises(Rejected, match="unknown cluster"):
-        await fleet.push(world(machine.port, {"a": "a"}, clusters=[cluster("kept", 9)], more=[scope("x", "", to="added")]))
+        await fleet.push(
+            world(machine.port, {"a": "a"}, clusters=[cluster("kept", 9)], more=[scope("x", "", to="added")])
+        )

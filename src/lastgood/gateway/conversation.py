@@ -157,8 +157,10 @@ class Conversation:
 
     @property
     def doubts(self) -> Doubts:
-        """What the next stream with this proxy has to know; unanswered responses are doubtful too."""
-        return frozenset(self._doubts | self._unanswered())
+        """What the next stream with this proxy has to know; what was sent and not answered is doubtful too."""
+        topics = self._topics.items()
+        unanswered = {(url, name) for url, topic in topics for sent in topic.pending.values() for name in sent.names}
+        return frozenset(self._doubts | unanswered)
 
     def receive(self, request: Request) -> list[Response]:
         """Take a request; the responses to send now, in order. Types that we do not serve are ignored."""
@@ -180,9 +182,6 @@ class Conversation:
         before, self.target = self.target, target
         self._pushes += 1
         self._removals = self.effective = self.settled = False
-        if self.refusal:
-            # Responses sent beside the refused one: whatever becomes of them, send anew what they touched.
-            self._doubt(self._unanswered())
         others_moved = self.refusal is not None
         self.refusal = None
         for type_url, topic in self._topics.items():
@@ -232,10 +231,6 @@ class Conversation:
         else:
             # It refuses what a newer push has replaced already; only its memory of it has to be put right.
             topic.compare(self._wanted(request.type_url))
-
-    def _unanswered(self) -> set[tuple[str, str]]:
-        topics = self._topics.items()
-        return {(url, name) for url, topic in topics for sent in topic.pending.values() for name in sent.names}
 
     def _doubt(self, touched: set[tuple[str, str]]) -> None:
         self._doubts |= touched

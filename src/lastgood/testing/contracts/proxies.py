@@ -18,13 +18,22 @@ class Subject(Protocol):
     timeout_s: float
     """Within about twice this time every call returns."""
 
-    def generation(self, release: int) -> Generation: ...
+    def generation(self, release: int) -> Generation:
+        """What serves as a release."""
+        ...
+
     async def send(self, count: int) -> dict[int, int]:
         """Send requests to the proxies that are there; how many each release answered."""
         ...
 
-    async def hang(self, name: str) -> None: ...
-    async def vanish(self, name: str) -> None: ...
+    async def hang(self, name: str) -> None:
+        """Stop a proxy from answering without ending it."""
+        ...
+
+    async def vanish(self, name: str) -> None:
+        """End a proxy; returns when that was noticed."""
+        ...
+
     async def heal(self, name: str) -> None:
         """Undo ``hang`` or ``vanish``; returns when the proxy is connected and has been told the current state."""
         ...
@@ -163,11 +172,13 @@ CLAUSES: tuple[Callable[[Subject], Awaitable[None]], ...] = (
 async def _refusal(subject: Subject, traffic: Traffic) -> str:
     try:
         await subject.proxies.serve(traffic)
-    except Rejected as refusal:
-        assert refusal.where
-        assert refusal.next
-        return refusal.what
-    raise AssertionError("a bad state was served")
+    except Rejected as problem:
+        refusal = problem
+    else:
+        raise AssertionError("a bad state was served")
+    assert refusal.where
+    assert refusal.next
+    return refusal.what
 
 
 async def _bounded(subject: Subject, traffic: Traffic) -> Convergence:

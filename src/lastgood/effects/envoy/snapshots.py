@@ -1,0 +1,100 @@
+"""Compiling traffic for the proxies: with the secrets' values, the certificates' bytes and the limits' slots of now."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from lastgood.config.model import Listener
+from lastgood.errors import Unavailable
+from lastgood.gateway.cache import CompileCache
+from lastgood.gateway.compile import compile_snapshot, wanted_limits
+from lastgood.gateway.slots import SlotTable, assign
+from lastgood.gateway.snapshot import Generation, Snapshot, Traffic
+
+Resolve = Callable[[str], str]
+
+
+class Snapshots:
+    """Makes snapshots; one at a time, from whichever thread asks. The slots are kept in a file across restarts."""
+
+    def __init__(self, resolve: Resolve, slots_path: Path) -> None:
+        self._resolve = resolve
+        self._slots_path = slots_path
+        self._cache = CompileCache()
+        self._lock = threading.Lock()
+        self._slots = _read_slots(slots_path)
+
+    def build(self, traffic: Traffic) -> Snapshot:
+        """The snapshot of a state; raises ``Unavailable`` for a secret or certificate that cannot be read."""
+        with self._lock:
+            generations = [traffic.base, *([traffic.candidate] if traffic.candidate else [])]
+            self._assign(traffic)
+            return compile_snapshot(
+                traffic,
+                secrets=self._secrets(generations),
+                slots=self._slots,
+                certificates=self._certificates(generations),
+                cache=self._cache,
+            )
+
+    def _assign(self, traffic: Traffic) -> None:
+        table = assign(self._slots, wanted_limits(traffic))
+        if table is not self._slots:
+            self._slots = table
+            temporary = self._slots_path.with_suffix(".new")
+            try:
+                temporary.write_text(table.to_json())
+                os.replace(temporary, self._slots_path)
+            except OSError:
+                pass  # after a restart limits may get other slots and start afresh; traffic must not wait for a disk
+
+    def _secrets(self, generations: Iterable[Generation]) -> dict[str, str]:
+        return {text: self._resolve(text) for text in api_key_references(generations)}
+
+    def _certificates(self, generations: Iterable[Generation]) -> dict[str, tuple[str, str]]:
+        found = {}
+        for name, listener in tls_listeners(generations).items():
+            assert listener.tls is not None
+            found[name] = (read_certificate(listener.tls.cert), self._resolve(listener.tls.key))
+        return found
+
+
+def api_key_references(generations: Iterable[Generation]) -> set[str]:
+    """The secret references of every client of every policy."""
+    return {
+        reference
+        for generation in generations
+        for policy in generation.configuration.policies.values()
+        if policy.api_key is not None
+        for reference in policy.api_key.clients.values()
+    }
+
+
+def tls_listeners(generations: Iterable[Generation]) -> dict[str, Listener]:
+    """The listeners that speak TLS; of two of one name the later generation's."""
+    return {
+        name: listener
+        for generation in generations
+        for name, listener in generation.configuration.listeners.items()
+        if listener.tls is not None
+    }
+
+
+def read_certificate(path: str) -> str:
+    """The PEM text of a certificate chain."""
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unavailable(
+            f"the certificate cannot be read: {error}", where=path, next="mend its path or mode"
+        ) from None
+
+
+def _read_slots(path: Path) -> SlotTable:
+    try:
+        return SlotTable.from_json(path.read_text())
+    except (OSError, ValueError, KeyError, TypeError):
+        return SlotTable()
