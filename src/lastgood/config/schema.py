@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lastgood.config.model import Root
+from lastgood.config.values import format_duration
 
 SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 
@@ -14,9 +15,23 @@ def json_schema(*, plug: bool = False) -> dict[str, Any]:
     schema = Root.model_json_schema(by_alias=True)
     for definition in (schema, *schema.get("$defs", {}).values()):
         _open_headings(definition)
+        for field in definition.get("properties", {}).values():
+            _mend(field)
     if plug:
         schema.pop("required", None)
     return {"$schema": SCHEMA_URL, **schema, "title": "Lastgood configuration"}
+
+
+def _mend(field: dict[str, Any]) -> None:
+    """What pydantic leaves open: names that fit no pattern, and defaults in seconds where a text is written."""
+    if "patternProperties" in field:
+        field.setdefault("additionalProperties", False)
+    if isinstance(field.get("default"), float):
+        seconds_or_percent = field["default"]
+        is_duration = field.get("examples") == ["2s"]
+        field["default"] = format_duration(seconds_or_percent) if is_duration else f"{seconds_or_percent:g}%"
+    for branch in field.get("anyOf", ()):
+        _mend(branch)
 
 
 def _open_headings(definition: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ project: {project}
 
 gateway:
   listeners:
-    web: {{ port: {port} }}               # address: 0.0.0.0 to be reachable from other machines
+    web: {{ port: {port} }}                 # address: 0.0.0.0 to be reachable from other machines
   policies:
     fair: {{ rate_limit: {{ requests: 100, per: minute, key: client_ip }} }}
     # Security policies say who may come; a route has one, or says `public: true`.
@@ -17,7 +17,7 @@ gateway:
     # office: {{ ip: {{ allow: [10.0.0.0/8] }} }}
   routes:
     - name: everything
-      match: {{ path: /* }}               # host: shop.example, methods: [GET, HEAD]
+      match: {{ path: /* }}                 # host: shop.example, methods: [GET, HEAD]
       to: app
       use: [fair]
       public: true
@@ -35,7 +35,7 @@ upstreams:                              # what answers and is not run by Lastgoo
 # databases:
 #   main: {{ url: "secret:main_database_url", migrations: migrations/main }}
 
-bake: {{ for: 10m }}                      # so long without a veto, and a release counts as good
+bake: {{ for: 10m }}                        # so long without a veto, and a release counts as good
 """
 
 
