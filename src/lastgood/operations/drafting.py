@@ -37,13 +37,16 @@ class Drafting:
     movable: frozenset[str] = frozenset({GATEWAY})
     _cache: Cache = field(default_factory=Cache)
 
-    def draft(self, text: str) -> Drafted:
-        """Raises ``ConfigError`` with every problem, ``UsageError`` or ``Unavailable`` for the revision."""
+    def draft(self, text: str, branch: str | None = None) -> Drafted:
+        """What a revision would release; ``branch`` is where it is known to come from.
+
+        Raises ``ConfigError`` with every problem, ``UsageError`` or ``Unavailable`` for the revision.
+        """
         revision = self.repository.resolve(text)
         loaded = self.load(revision)
         configuration = loaded.configuration
         self._refuse_what_nothing_moves(configuration)
-        branch = revision.branch or self._branch_at(revision)
+        branch = branch or revision.branch or self._branch_at(revision)
         draft = Draft(
             project=configuration.project,
             revision=revision.oid,

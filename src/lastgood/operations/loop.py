@@ -86,9 +86,13 @@ class Loop:
 
     # --- life --------------------------------------------------------------------------------------------------
 
+    def look_back(self) -> None:
+        """Fold the journal, and nothing else: for those who only look."""
+        self.state = fold(self._world.journal.read(), self.state)
+
     def recover(self, pid: int) -> None:
         """Fold the journal and begin a new epoch."""
-        self.state = fold(self._world.journal.read(), self.state)
+        self.look_back()
         self._write([(None, ev.TookOver(self._world.journal.epoch, pid))], back=True)
 
     async def observe(self) -> None:

@@ -36,9 +36,9 @@ class Verbs:
 
     # --- forward -----------------------------------------------------------------------------------------------
 
-    async def deploy(self, revision: str, ask: DeployAsk) -> dict[str, Any]:
+    async def deploy(self, revision: str, ask: DeployAsk, *, branch: str | None = None) -> dict[str, Any]:
         """Begin to deploy a revision; returns the release and deployment numbers and what a person should see."""
-        drafted = await asyncio.to_thread(self._drafting().draft, revision)
+        drafted = await asyncio.to_thread(self._drafting().draft, revision, branch)
         await asyncio.to_thread(self.journal.put_contents, contents_of(drafted.configuration))
         answer = await self.loop.ask(partial(self._deploy, drafted, ask))
         return {**answer, **reporting.drafted(drafted), "changes": self._changes_to_live(answer)}

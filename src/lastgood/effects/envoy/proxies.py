@@ -15,6 +15,7 @@ from lastgood.effects.envoy.fleet import Fleet
 from lastgood.effects.envoy.preflight import Preflight
 from lastgood.effects.envoy.server import AdsServer
 from lastgood.effects.envoy.warmth import wait_until_zero
+from lastgood.errors import Conflict
 from lastgood.gateway.snapshot import LISTENER, RUNTIME, RUNTIME_LAYER, Generation, Resource, Snapshot, Traffic
 from lastgood.ports import Convergence, ProxyState
 
@@ -55,6 +56,7 @@ class EnvoyProxies:
         )
         self._server = AdsServer(Path(proxies[0].ads_socket), self.fleet, take_over=take_over)
         self._served: tuple[Traffic, Snapshot] | None = None
+        self._calls = 0
 
     async def start(self) -> None:
         """Listen for the proxies; they get nothing before the first ``serve``."""
@@ -66,6 +68,10 @@ class EnvoyProxies:
         if self._preflight:
             await self._preflight.stop()
 
+    async def leave(self) -> None:
+        """Like ``stop``, and the preflight proxy goes on too: the next controller finds it warm."""
+        await self._server.stop()
+
     async def preflight(self, traffic: Traffic) -> None:
         """See ``ports.Proxies``; nothing is tried when there is no preflight proxy."""
         if self._preflight:
@@ -73,8 +79,13 @@ class EnvoyProxies:
 
     async def serve(self, traffic: Traffic) -> Convergence:
         """See ``ports.Proxies``. ``took_ms`` runs from the push (when only the percent changes: from the call)."""
+        self._calls += 1
+        call = self._calls
         quick = await self._shift(traffic)
         snapshot = await asyncio.to_thread(self._build, traffic)
+        if call != self._calls:
+            # It took so long to compile that somebody else was served meanwhile: that is what counts.
+            raise Conflict("a newer state is being served", next="nothing: the newer one is what counts")
         # After a quick shift this tells nobody anything; it settles the digest, and would repair a difference.
         proof = await self.push(snapshot)
         self._served = (traffic, snapshot)
@@ -85,7 +96,7 @@ class EnvoyProxies:
         before = self.fleet.target
         self._served = None
         proof = await self.fleet.push(snapshot)
-        if before and before.resources.get(LISTENER, {}) == snapshot.resources.get(LISTENER, {}):
+        if before and _versions(before, LISTENER) == _versions(snapshot, LISTENER):
             return proof
         started_s = time.perf_counter()
         await asyncio.gather(*(self._listeners_open(name) for name in proof.acknowledged))
@@ -116,12 +127,16 @@ class EnvoyProxies:
         """The quick way when only the percent differs: one message that was never compiled. None otherwise."""
         if self._served is None or self._runtime is None or traffic.candidate is None:
             return None
+        started_s = time.perf_counter()
         served, snapshot = self._served
         if snapshot is not self.fleet.target or not _same_generations(served, traffic):
             return None
         runtime = {RUNTIME_LAYER: self._runtime(traffic.candidate.release, traffic.percent)}
         resources = {**snapshot.resources, RUNTIME: runtime}
-        return await self.fleet.push(Snapshot(resources, f"{snapshot.digest}~{runtime[RUNTIME_LAYER].version}"))
+        shifted = Snapshot(resources, f"{snapshot.digest}~{runtime[RUNTIME_LAYER].version}")
+        before_ms = (time.perf_counter() - started_s) * 1000
+        proof = await self.fleet.push(shifted)
+        return replace(proof, took_ms=before_ms + proof.took_ms)
 
     async def _clusters_warm(self, name: str) -> None:
         if name in self._admins:
@@ -130,6 +145,10 @@ class EnvoyProxies:
     async def _listeners_open(self, name: str) -> None:
         if name in self._admins:
             await wait_until_zero(self._admins[name], _WARMING_LISTENERS, self._timeout_s / 2)
+
+
+def _versions(snapshot: Snapshot, type_url: str) -> dict[str, str]:
+    return {name: resource.version for name, resource in snapshot.resources.get(type_url, {}).items()}
 
 
 def _same_generations(one: Traffic, other: Traffic) -> bool:

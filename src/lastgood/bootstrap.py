@@ -1,0 +1,161 @@
+"""Puts the parts together: from the places of a project to a controller. The only room that knows all others."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lastgood.effects.envoy.bootstrap import Proxy
+    from lastgood.effects.envoy.proxies import EnvoyProxies
+    from lastgood.effects.gateway import GatewayDriver
+    from lastgood.effects.journal.sqlite import SqliteJournal
+    from lastgood.operations.configurations import Configurations
+    from lastgood.operations.drafting import Drafting
+    from lastgood.operations.loop import Loop
+    from lastgood.operations.verbs import Verbs
+    from lastgood.ports import Clock, Processes
+    from lastgood.settings import Places
+
+LONGEST_FOLDER = 75
+"""Bytes; the names of sockets in it need the rest of the 107 that a Unix socket's path may have."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the controller was started; kept on disk for whoever starts it again."""
+
+    proxies: int = 1
+    follow: str | None = None
+    concurrency: int = 1
+
+    def save(self, path: Path) -> None:
+        """Write, whole or not at all."""
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(asdict(self)))
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Options:
+        """Read what was saved; the defaults where nothing was."""
+        try:
+            raw: Mapping[str, Any] = json.loads(path.read_text())
+            return cls(**raw)
+        except (OSError, ValueError, TypeError):
+            return cls()
+
+
+def run_root(places: Places) -> Path:
+    """The supervisor's directory."""
+    return places.state / "run"
+
+
+def socket_folder(places: Places) -> Path:
+    """A 0700 folder whose path is short enough for the sockets in it."""
+    from lastgood.effects.processes.run_directory import open_run_directory, private_directory
+
+    run = open_run_directory(str(run_root(places)))
+    if len(os.fsencode(run.root)) <= LONGEST_FOLDER:
+        return Path(run.root)
+    short = f"/tmp/lastgood-{os.getuid()}-{run.run_id}"  # noqa: S108 verified: ours, 0700, no link
+    private_directory(short)
+    return Path(short)
+
+
+def api_socket(places: Places) -> Path:
+    """Where the controller answers."""
+    return socket_folder(places) / "api.sock"
+
+
+@dataclass
+class Controller:
+    """Everything a controller is made of."""
+
+    places: Places
+    options: Options
+    clock: Clock
+    journal: SqliteJournal
+    configurations: Configurations
+    proxies: EnvoyProxies
+    gateway: GatewayDriver
+    loop: Loop
+    verbs: Verbs
+    processes: Processes | None
+    expected: tuple[Proxy, ...]
+
+
+def open_journal(places: Places, *, read_only: bool = False) -> SqliteJournal:
+    """The journal of a project."""
+    from lastgood.effects.journal.sqlite import SqliteJournal
+
+    return SqliteJournal(places.journal, read_only=read_only)
+
+
+def make_drafting(places: Places) -> tuple[Drafting | None, str]:
+    """What reads revisions, or why the repository cannot be opened."""
+    from lastgood.effects.git.repository import GitRepository
+    from lastgood.effects.secrets import SecretStore
+    from lastgood.errors import LastgoodError
+    from lastgood.operations.drafting import Drafting
+
+    try:
+        repository = GitRepository.open(places.root)
+    except LastgoodError as error:
+        return None, error.what
+    return Drafting(repository, SecretStore(places.secrets).resolves), ""
+
+
+def make_controller(
+    places: Places,
+    options: Options,
+    journal: SqliteJournal,
+    *,
+    processes: Processes | None = None,
+    on_event: Any = None,
+    take_over: bool = False,
+) -> Controller:
+    """A controller whose journal was taken over; without ``processes`` it tries nothing on a preflight proxy."""
+    from lastgood.effects.envoy.bootstrap import Proxy
+    from lastgood.effects.envoy.preflight import Preflight
+    from lastgood.effects.envoy.proxies import EnvoyProxies
+    from lastgood.effects.envoy.snapshots import Snapshots
+    from lastgood.effects.envoy.supervised import SupervisedLauncher
+    from lastgood.effects.gateway import GatewayDriver
+    from lastgood.effects.git.driver import GitDriver
+    from lastgood.effects.secrets import SecretStore
+    from lastgood.effects.system_clock import SystemClock
+    from lastgood.gateway.runtime import runtime_resource
+    from lastgood.gateway.snapshot import Generation
+    from lastgood.operations.configurations import Configurations
+    from lastgood.operations.loop import Loop
+    from lastgood.operations.verbs import Verbs
+    from lastgood.operations.world import World
+
+    clock = SystemClock()
+    secrets = SecretStore(places.secrets)
+    configurations = Configurations(journal)
+    snapshots = Snapshots(secrets.resolve, places.state / "slots.json")
+    folder = socket_folder(places)
+    expected = tuple(
+        Proxy(f"proxy-{n}", folder / "ads.sock", folder / f"proxy-{n}.sock", options.concurrency)
+        for n in range(1, options.proxies + 1)
+    )
+    proxies = EnvoyProxies(
+        expected,
+        snapshots.build,
+        runtime=runtime_resource,
+        preflight=Preflight(folder, SupervisedLauncher(processes, "preflight")) if processes else None,
+        take_over=take_over,
+    )
+    gateway = GatewayDriver(proxies, lambda number: Generation(number, configurations.of(number)))
+    drafting, why = make_drafting(places)
+    git = GitDriver(drafting.repository if drafting else None, why)
+    loop = Loop(World(clock, journal, {"gateway": gateway, "git": git}), on_event=on_event)
+    verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why)
+    return Controller(
+        places, options, clock, journal, configurations, proxies, gateway, loop, verbs, processes, expected
+    )

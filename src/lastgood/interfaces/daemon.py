@@ -1,0 +1,166 @@
+"""The controller as a process: one loop, the ADS server, the HTTP API, and the small watches beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from lastgood import bootstrap
+from lastgood.effects.envoy.supervised import ensure_proxies
+from lastgood.effects.processes.client import ensure_supervisor
+from lastgood.effects.processes.identity import stat_of
+from lastgood.effects.system_clock import SystemClock
+from lastgood.errors import Conflict, Fenced, LastgoodError
+from lastgood.interfaces.http.app import Control, make_app
+from lastgood.interfaces.http.events import Feed
+from lastgood.interfaces.renewal import watch_certificates
+from lastgood.operations.follow import follow
+from lastgood.settings import Places, find_places, prepare
+
+RENEW_S = 1.0
+SUPERVISOR_S = 2.0
+
+
+def holder() -> str:
+    """Who holds the lease: pid and start time, so that a pid that was used again is not taken for us."""
+    seen = stat_of(os.getpid())
+    return f"{os.getpid()}:{seen.start_ticks if seen else 0}"
+
+
+def holder_lives(text: str) -> bool:
+    """Whether the process that wrote :func:`holder` is still there."""
+    pid, _, started = text.partition(":")
+    seen = stat_of(int(pid)) if pid.isdigit() else None
+    return seen is not None and not seen.is_dead and str(seen.start_ticks) == started
+
+
+async def control(places: Places) -> int:
+    """Run a controller until it is stopped (0) or another one took over."""
+    options = bootstrap.Options.load(places.options)
+    prepare(places)
+    clock = SystemClock()
+    journal = bootstrap.open_journal(places)
+    lease = journal.lease()
+    journal.take_over(holder(), clock.now(), is_alive=lease is not None and holder_lives(lease.holder))
+    processes = await ensure_supervisor(str(bootstrap.run_root(places)), epoch=journal.epoch)
+    feed = Feed()
+    made = bootstrap.make_controller(
+        places, options, journal, processes=processes, on_event=feed.publish, take_over=True
+    )
+    made.loop.recover(os.getpid())
+    await made.proxies.start()
+    await ensure_proxies(processes, made.expected, places.logs)
+    try:
+        await made.gateway.restore(made.loop.state.served, made.loop.state.accepted)
+    except LastgoodError as error:
+        print(f"lastgood: what was served could not be restored: {error}", file=sys.stderr, flush=True)
+    return await _live(made, feed)
+
+
+async def _live(made: bootstrap.Controller, feed: Feed) -> int:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    about = {"pid": os.getpid(), "epoch": made.journal.epoch, "follows": made.options.follow}
+    api = Control(feed, stop=stopping.set, refresh=made.gateway.refresh, about=lambda: about)
+    server = _Server(make_app(made.verbs, api), bootstrap.api_socket(made.places))
+    watches: list[Coroutine[Any, Any, None]] = [
+        _renew(made),
+        _keep_supervisor(made),
+        watch_certificates(made.loop, made.configurations, made.gateway.refresh),
+    ]
+    if made.options.follow and made.verbs.drafting:
+        watches.append(follow(made.verbs, made.verbs.drafting.repository, made.options.follow, made.clock))
+    tasks = [asyncio.create_task(watch) for watch in watches]
+    running = asyncio.create_task(made.loop.run())
+    serving = asyncio.create_task(server.serve())
+    stopped = asyncio.create_task(stopping.wait())
+    try:
+        done, _ = await asyncio.wait({running, serving, stopped, tasks[0]}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        return 0
+    finally:
+        feed.close()
+        server.should_exit = True
+        made.loop.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait({running, serving}, timeout=5)
+        await made.proxies.leave()
+        made.journal.give_up()
+        made.journal.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn on a Unix socket of our own making: 0600 from its first moment."""
+
+    def __init__(self, app: Any, path: Path) -> None:
+        config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1, ws="none")
+        super().__init__(config)
+        self._path = path
+
+    def install_signal_handlers(self) -> None:
+        """Signals are the controller's."""
+
+    async def serve(self, sockets: Any = None) -> None:
+        """Serve until ``should_exit``."""
+        import socket
+
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        listener.bind(str(temporary))
+        temporary.chmod(0o600)
+        temporary.replace(self._path)
+        inode = self._path.stat().st_ino
+        await self._serve([listener])
+        if self._path.exists() and self._path.stat().st_ino == inode:
+            self._path.unlink()
+
+
+async def _renew(made: bootstrap.Controller) -> None:
+    while True:
+        await asyncio.sleep(RENEW_S)
+        try:
+            made.journal.renew(made.clock.now())
+        except Fenced:
+            raise
+        except LastgoodError as error:
+            print(f"lastgood: {error}", file=sys.stderr, flush=True)
+
+
+async def _keep_supervisor(made: bootstrap.Controller) -> None:
+    """A supervisor that was killed is started again, and adopts what runs."""
+    while True:
+        await asyncio.sleep(SUPERVISOR_S)
+        try:
+            await ensure_supervisor(str(bootstrap.run_root(made.places)), epoch=made.journal.epoch)
+        except LastgoodError as error:
+            print(f"lastgood: {error}", file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m lastgood.interfaces.daemon ROOT STATE``: what the supervisor starts."""
+    root, state = arguments
+    sys.setswitchinterval(0.0005)
+    places = find_places(Path(root), state, {})
+    try:
+        return asyncio.run(control(Places(Path(root), places.state)))
+    except Conflict as error:
+        print(f"lastgood: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except LastgoodError as error:
+        print(f"lastgood: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""Starting and stopping: the supervisor, the controller under it, and the proxies, which outlive both."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import socket
+import sys
+import time
+
+from lastgood import bootstrap
+from lastgood.effects.processes.client import SupervisedProcesses, ensure_supervisor
+from lastgood.effects.processes.run_directory import open_run_directory
+from lastgood.errors import Conflict, Failed, LastgoodError, Unavailable
+from lastgood.ports import ProcessSpec
+from lastgood.settings import Places, prepare
+
+START_S = 20.0
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "PYTHONPATH", "LASTGOOD_ENVOY")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def is_up(places: Places) -> bool:
+    """Whether a controller answers."""
+    try:
+        connection = _UnixConnection(str(bootstrap.api_socket(places)), 2.0)
+        connection.request("GET", "/v1/status")
+        answered = connection.getresponse().status == 200
+        connection.close()
+        return answered
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def up(places: Places, *, proxies: int = 1, follow: str | None = None, detach: bool = False) -> int:
+    """Start everything that is not there yet; returns once the controller answers and the proxies are connected.
+
+    Without ``detach`` it stays in the foreground until Ctrl-C, which stops the controller: traffic goes on.
+    """
+    prepare(places)
+    if is_up(places):
+        raise Conflict("it is up already", next="lastgood status; to start it otherwise: lastgood stop, then up")
+    bootstrap.open_journal(places).close()
+    bootstrap.Options(proxies=proxies, follow=follow).save(places.options)
+    asyncio.run(_start(places))
+    _wait(places)
+    if detach:
+        return 0
+    return _foreground(places)
+
+
+async def _start(places: Places) -> None:
+    processes = await ensure_supervisor(str(bootstrap.run_root(places)))
+    await processes.stop("controller", 5.0)
+    await processes.start(controller_spec(places))
+
+
+def controller_spec(places: Places) -> ProcessSpec:
+    """How the supervisor runs the controller. ``env:`` secrets are passed on by value but never written to disk."""
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    command = (sys.executable, "-P", "-m", "lastgood.interfaces.daemon", str(places.root), str(places.state))
+    hidden = {name: value for name, value in os.environ.items() if name not in environment and "\0" not in value}
+    return ProcessSpec(
+        "controller",
+        command,
+        str(places.logs / "controller.log"),
+        "controller",
+        environment,
+        secret_env=hidden,
+        cwd=str(places.root if places.root.is_dir() else places.state),
+        grace_s=5.0,
+    )
+
+
+def _wait(places: Places) -> None:
+    deadline_s = time.monotonic() + START_S
+    while time.monotonic() < deadline_s:
+        if is_up(places):
+            return
+        time.sleep(0.05)
+    raise Failed(
+        f"the controller did not answer within {START_S:g} s",
+        where=str(places.logs / "controller.log"),
+        next="read its last lines: lastgood logs controller",
+    )
+
+
+def _foreground(places: Places) -> int:
+    try:
+        while is_up(places):
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        stop(places)
+        return 0
+    raise Unavailable("the controller is gone", next="lastgood logs controller")
+
+
+def stop(places: Places) -> None:
+    """Stop the controller only; the proxies serve on."""
+    asyncio.run(_stop(places))
+
+
+async def _stop(places: Places) -> None:
+    client = SupervisedProcesses(open_run_directory(str(bootstrap.run_root(places))))
+    if not await client.stop("controller", 5.0):
+        raise Unavailable("no controller is running", next="lastgood up")
+
+
+def down(places: Places) -> None:
+    """Stop everything: the controller, the proxies, the supervisor. Requests are refused from now on."""
+    asyncio.run(_down(places))
+
+
+async def _down(places: Places) -> None:
+    client = SupervisedProcesses(open_run_directory(str(bootstrap.run_root(places))))
+    try:
+        await client.ping()
+    except LastgoodError:
+        # What outlived its supervisor can only be stopped by one that adopts it.
+        client = await ensure_supervisor(str(bootstrap.run_root(places)))
+    await client.shutdown(keep=False)

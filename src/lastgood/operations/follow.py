@@ -1,0 +1,91 @@
+"""Follow a branch: new commits deploy by themselves, the latest wins after a verdict, quarantined content is held."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lastgood.errors import Conflict, LastgoodError, Refused
+from lastgood.operations.deploy import DeployAsk
+from lastgood.operations.verbs import Verbs
+from lastgood.operations.world import Outcome
+from lastgood.ports import BranchHead, Clock, Gone, Moved, Repository, Rewritten
+from lastgood.release import events as ev
+
+LOOK_S = 0.1
+FETCH_S = 10.0
+AGAIN_S = 1.0
+
+
+async def follow(verbs: Verbs, repository: Repository, branch: str, clock: Clock) -> None:
+    """Watch ``main``, or ``origin/main`` which is fetched, until cancelled.
+
+    A force-push or a deleted branch is reported and changes nothing until a person deploys.
+    """
+    follower = Follower(verbs, repository, branch)
+    fetched_s = -FETCH_S
+    while True:
+        now_s = clock.now().boot_s
+        if "/" in branch and now_s - fetched_s >= FETCH_S:
+            fetched_s = now_s
+            await follower.fetch()
+        try:
+            await follower.look()
+        except LastgoodError as error:
+            await follower.note(f"following {branch}: {error.what}")
+        await clock.sleep(LOOK_S if follower.pending is None else AGAIN_S)
+
+
+class Follower:
+    """What was seen of the branch, and the commit that waits for its turn."""
+
+    def __init__(self, verbs: Verbs, repository: Repository, branch: str) -> None:
+        self._verbs = verbs
+        self._repository = repository
+        self._branch = branch
+        self._head: BranchHead | None = None
+        self._started = False
+        self._noted: str | None = None
+        self.pending: str | None = None
+
+    async def fetch(self) -> None:
+        """Bring a remote's branch here."""
+        remote, _, name = self._branch.partition("/")
+        try:
+            await asyncio.to_thread(self._repository.fetch, remote, name)
+        except LastgoodError as error:
+            await self.note(f"following {self._branch}: {error.what}")
+
+    async def look(self) -> None:
+        """One look; deploys what is new."""
+        news = self._repository.poll(self._branch, self._head)
+        if isinstance(news, Moved):
+            self._head = news.new
+            self.pending = news.new.oid
+            self._started = True
+        elif isinstance(news, Rewritten):
+            self._head, self.pending = news.new, None
+            await self.note(f"{self._branch} was rewritten ({news.old.oid[:12]} is gone from it); nothing was deployed")
+        elif isinstance(news, Gone):
+            self._head, self.pending = None, None
+            await self.note(f"{self._branch} does not exist; nothing was deployed")
+        if self.pending is not None:
+            await self._deploy(self.pending)
+
+    async def _deploy(self, revision: str) -> None:
+        ask = DeployAsk(by=f"follow {self._branch}", automatic=True)
+        try:
+            await self._verbs.deploy(revision, ask, branch=self._branch.rpartition("/")[2])
+        except Conflict:
+            return  # the deployment before it has no verdict yet; the newest commit is tried again then
+        except Refused as error:
+            await self.note(f"{revision[:12]} of {self._branch}: {error.what}")
+        except LastgoodError as error:
+            await self.note(f"{revision[:12]} of {self._branch} cannot be deployed: {error.what}")
+        self.pending = None
+
+    async def note(self, what: str) -> None:
+        """Write it into the history, once."""
+        if what == self._noted:
+            return
+        self._noted = what
+        await self._verbs.loop.ask(lambda view: Outcome(((None, ev.Noted(what, "warning")),)))

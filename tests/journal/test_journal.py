@@ -1,0 +1,150 @@
+"""The contract of a journal, held by the real one and by the one of the simulations."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lastgood.effects.journal.sqlite import SqliteJournal
+from lastgood.errors import Conflict, Damaged, Fenced
+from lastgood.ports import JournalFull, Stamp
+from lastgood.release import events as ev
+from lastgood.release.plan import Plan
+from lastgood.release.release import Release
+from lastgood.release.step import Cond, Step
+from lastgood.testing.fake_journal import FakeJournal, Pages
+
+AT = Stamp(1_700_000_000.0, "boot", 10.0)
+Opened = Callable[[], Any]
+
+
+@pytest.fixture(params=["real", "fake"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+    pages = Pages()
+    if request.param == "fake":
+        return lambda: FakeJournal(pages)
+    return lambda: SqliteJournal(tmp_path / "journal.db")
+
+
+def taken(opened: Opened, *, alive: bool = False, at: Stamp = AT) -> Any:
+    journal = opened()
+    journal.take_over("me", at, is_alive=alive)
+    return journal
+
+
+def a_plan() -> Plan:
+    step = Step("a", "gateway", "serve", {"base": 1, "candidate": None, "percent": 0.0}, frozenset({"b"}))
+    guarded = Step("b", "service:x", "start", guard=Cond("service:x", "healthy", ">=", 2), deadline_s=3.0)
+    return Plan("d1.1", 1, "basis", "deploy", None, 1, None, (step, guarded), (1,))
+
+
+def test_what_was_written_is_read_back_by_the_next_controller(opened: Opened) -> None:
+    journal = taken(opened)
+    bodies: list[tuple[int | None, ev.Body]] = [
+        (None, ev.Released(1, "digest")),
+        (1, ev.Requested("deploy", 1, None, "me", "why", 60.0)),
+        (1, ev.Planned(a_plan())),
+        (1, ev.StepStarted("a")),
+        (1, ev.StepEnded("a", {"took_ms": 1.5}, "no")),
+        (1, ev.Halted("neither", ("one", "two"))),
+        (None, ev.Quarantined(1, {"gateway": "x"}, "bad")),
+    ]
+    written = journal.append(AT, bodies)
+    read = list(opened().read())
+    assert [event.body for event in read] == [body for _, body in bodies]
+    assert [event.seq for event in written] == list(range(1, 8))
+    assert all(event.at == AT for event in read)
+
+
+def test_a_live_controller_is_not_taken_over_from(opened: Opened) -> None:
+    taken(opened)
+    with pytest.raises(Conflict):
+        taken(opened, alive=True)
+
+
+def test_a_controller_that_was_not_seen_for_long_is_fenced_by_the_next(opened: Opened) -> None:
+    first = taken(opened)
+    later = Stamp(AT.wall_s + 60, "boot", AT.boot_s + 60)
+    second = taken(opened, alive=True, at=later)
+    assert second.epoch == first.epoch + 1
+    with pytest.raises(Fenced):
+        first.append(AT, [(None, ev.Noted("I am back"))])
+    with pytest.raises(Fenced):
+        first.check_fence()
+    with pytest.raises(Fenced):
+        first.renew(later)
+    second.append(later, [(None, ev.Noted("fine"))])
+
+
+def test_a_release_comes_back_with_its_manifest_and_contents(opened: Opened) -> None:
+    journal = taken(opened)
+    for number in range(1, 100):
+        entries = {f"route:{n}": f"{n * 7 if n == number else n}" for n in range(1, number + 1)}
+        release = Release(number, "shop", "abc", {"gateway": str(number)}, schemas={"main": "003"})
+        journal.put_contents({f"content-{number}": b"%d" % number, "shared": b"same"})
+        journal.put_release(release, entries)
+    again = opened()
+    assert again.release(70).parts == {"gateway": "70"}
+    assert again.release(70).schemas == {"main": "003"}
+    for number in (1, 2, 63, 64, 65, 66, 70, 99):
+        assert again.entries(number) == {f"route:{n}": f"{n * 7 if n == number else n}" for n in range(1, number + 1)}
+    assert again.contents(["content-2", "shared"]) == {"content-2": b"2", "shared": b"same"}
+    with pytest.raises(Damaged):
+        again.contents(["nothing"])
+
+
+def test_a_full_disk_refuses_and_keeps_what_is_there(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.take_over("me", AT, is_alive=False)
+    journal.append(AT, [(None, ev.Noted("before"))])
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(JournalFull):
+        journal.append(AT, [(None, ev.Noted("x" * 10_000))] * 100)
+    assert not (tmp_path / "reserve").exists(), "the reserve is given up before a write is refused"
+    events = list(SqliteJournal(tmp_path / "journal.db").read())
+    assert events[0].body == ev.Noted("before")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE event SET body = replace(body, 'two', 'six') WHERE seq = 2",
+        "UPDATE event SET wall_s = 0 WHERE seq = 2",
+        "DELETE FROM event WHERE seq = 2",
+    ],
+)
+def test_whoever_changes_the_journal_is_found_out(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal(path)
+    journal.take_over("me", AT, is_alive=False)
+    for word in ("one", "two", "three"):
+        journal.append(AT, [(None, ev.Noted(word))])
+    with pytest.raises(sqlite3.DatabaseError, match="append-only"):
+        journal._db.execute(statement)
+    journal.close()
+    forger = sqlite3.connect(path, isolation_level=None)
+    for trigger in ("event_stays", "event_kept"):
+        forger.execute(f"DROP TRIGGER {trigger}")
+    forger.execute(statement)
+    forger.close()
+    with pytest.raises(Damaged, match=r"event [23]"):
+        list(SqliteJournal(path).read())
+
+
+def test_a_file_that_is_no_journal_is_said_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"garbage" * 5000)
+    with pytest.raises(Damaged) as caught:
+        SqliteJournal(path)
+    assert "journal.db" in str(caught.value)
+    assert caught.value.exit_code == 8
+
+
+def test_the_journal_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    SqliteJournal(tmp_path / "journal.db")
+    assert (tmp_path / "journal.db").stat().st_mode & 0o077 == 0
