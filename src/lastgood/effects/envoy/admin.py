@@ -28,12 +28,12 @@ class Admin:
 
     async def stats(self, regex: str) -> dict[str, int]:
         """Counters and gauges whose whole name matches, by name (RE2 syntax)."""
-        raw = await self._json("GET", f"/stats?format=json&filter={quote(f'^({regex})$', safe='')}")
+        raw = await self._json(f"/stats?format=json&filter={quote(f'^({regex})$', safe='')}")
         return {stat["name"]: stat["value"] for stat in raw["stats"] if isinstance(stat.get("value"), int)}
 
     async def server_info(self) -> dict[str, Any]:
         """Version, state, uptime and command line."""
-        info: dict[str, Any] = await self._json("GET", "/server_info")
+        info: dict[str, Any] = await self._json("/server_info")
         return info
 
     async def drain(self) -> None:
@@ -44,8 +44,13 @@ class Admin:
         """End the process at once."""
         await self._text("POST", "/quitquitquit")
 
-    async def _json(self, method: str, path: str) -> Any:
-        return json.loads(await self._text(method, path))
+    async def _json(self, path: str) -> Any:
+        try:
+            return json.loads(await self._text("GET", path))
+        except ValueError as problem:
+            raise Unavailable(
+                f"GET {path} was answered with something else than JSON", where=str(self.socket)
+            ) from problem
 
     async def _text(self, method: str, path: str) -> bytes:
         status, body = await self._ask(method, path)
@@ -69,7 +74,7 @@ class Admin:
         try:
             head = f"{method} {path} HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             writer.write(head.encode())
-            status = int((await reader.readuntil(b"\n")).split(b" ", 2)[1])
+            status = int((await reader.readline()).partition(b" ")[2][:3])
             headers = {}
             while line := (await reader.readline()).strip():
                 name, _, value = line.decode("latin-1").partition(":")

@@ -112,22 +112,22 @@ class Fleet:
         if refused:
             await self._go_back(snapshot, refused, timeout_s)
         took_ms = (time.perf_counter() - started_s) * 1000
-        acknowledged = tuple(sorted(name for name, member in self._members.items() if member.has(snapshot)))
+        present = self._present()
+        acknowledged = tuple(name for name, member in present.items() if member.has(snapshot))
+        away = tuple(name for name in present if name not in acknowledged)
         if acknowledged:
             self.accepted = snapshot
-        silent = [name for name, member in self._members.items() if member.link and name not in acknowledged]
+        silent = [name for name in away if present[name].link]
         self._open_removals()
         await self._wait(epoch, timeout_s, lambda member: not member.has(snapshot) or _settled(member))
         settled_ms = (time.perf_counter() - started_s) * 1000
-        away = tuple(sorted(name for name in self._members if name not in acknowledged))
         return Convergence(snapshot.digest, acknowledged, away, took_ms, {"settled_ms": settled_ms, "silent": silent})
 
     def states(self) -> tuple[ProxyState, ...]:
         """Every proxy that is expected or connected, by name."""
         return tuple(
             ProxyState(name, member.link is not None, member.acknowledged, self._words(member.refusal))
-            for name, member in sorted(self._members.items())
-            if member.link or name in self._expected
+            for name, member in self._present().items()
         )
 
     async def connected(self, timeout_s: float) -> bool:
@@ -149,6 +149,18 @@ class Fleet:
                 member.link.push(snapshot)
         return self._epoch
 
+    def _present(self) -> dict[str, _Member]:
+        """Those that are expected or connected, by name; one that nobody expected may go without a word."""
+        return {name: member for name, member in sorted(self._members.items()) if member.link or name in self._expected}
+
+    async def _bring(self, back: Snapshot, epoch: int, timeout_s: float) -> list[str]:
+        """Wait until all have the state that was; the names of those connected that do not take it."""
+        await self._wait(epoch, timeout_s, lambda member: member.has(back))
+        left = [name for name, member in self._present().items() if member.link and not member.has(back)]
+        self._open_removals()
+        await self._wait(epoch, timeout_s, lambda member: not member.has(back) or _settled(member))
+        return left
+
     async def _go_back(self, snapshot: Snapshot, refused: dict[str, Refusal], timeout_s: float) -> None:
         """Nothing of a refused state may stay, on those that accepted it or on those that did so in part."""
         name, refusal = next(iter(refused.items()))
@@ -157,13 +169,12 @@ class Fleet:
         if back is None or back.digest == snapshot.digest:
             remedy = "there is no accepted state to go back to: deploy one that the proxy takes"
         else:
-            epoch = self._begin(back)
-            await self._wait(epoch, timeout_s, lambda member: member.has(back))
-            left = [other for other, member in self._members.items() if member.link and not member.has(back)]
+            try:
+                left = await self._bring(back, self._begin(back), timeout_s)
+            except Conflict:
+                left, remedy = [], "nothing: a newer state is being pushed already"
             if left:
                 remedy = f"{', '.join(left)} did not take the last good state either: restart this proxy"
-            self._open_removals()
-            await self._wait(epoch, timeout_s, lambda member: not member.has(back) or _settled(member))
         for other, words in refused.items():
             self._members[other].refusal = words
         short = refusal.type_url.rpartition(".")[2]
@@ -190,7 +201,7 @@ class Fleet:
                 member.link.open_removals()
 
     def _refused(self) -> dict[str, Refusal]:
-        links = [member.link for _, member in sorted(self._members.items()) if member.link]
+        links = [member.link for member in self._present().values() if member.link]
         return {link.name: link.conversation.refusal for link in links if link.conversation.refusal}
 
     async def _wait(self, epoch: int, timeout_s: float, done: Callable[[_Member], bool]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from lastgood.effects.envoy.fleet import Fleet
 from lastgood.effects.envoy.link import Link
@@ -90,7 +91,12 @@ class AdsServer:
         reader = asyncio.current_task()
         try:
             async for data in requests:
-                node, request = decode(data)
+                try:
+                    node, request = decode(data)
+                except DecodeError:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a DeltaDiscoveryRequest")
+                if link is None and not node:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request must have a node id")
                 if link is None:
                     link = self._fleet.connect(node)
                     writer = asyncio.create_task(_write(link, context))
