@@ -90,7 +90,7 @@ def compile_snapshot(
         RUNTIME: _by_name([runtime_resource(traffic.candidate.release if traffic.candidate else None, percent)]),
     }
     cache.finish()
-    return Snapshot(resources, _digest(resources))
+    return Snapshot(resources, digest_of_resources(resources))
 
 
 def wanted_limits(traffic: Traffic) -> dict[str, RateLimit]:
@@ -212,7 +212,8 @@ def _by_name(resources: Iterable[Resource]) -> dict[str, Resource]:
     return {made.name: made for made in sorted(resources, key=lambda made: made.name)}
 
 
-def _digest(resources: Mapping[str, Mapping[str, Resource]]) -> str:
+def digest_of_resources(resources: Mapping[str, Mapping[str, Resource]]) -> str:
+    """The digest of a snapshot, of the names and versions in it."""
     lines = [
         f"{type_url}\0{name}\0{made.version}\n"
         for type_url in sorted(resources)

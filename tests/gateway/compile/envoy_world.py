@@ -123,6 +123,7 @@ class World:
     certificates: dict[str, tuple[str, str]] = field(default_factory=dict)
     trusted_ca: str = "/etc/ssl/certs/ca-certificates.crt"
     clients: list[httpx.AsyncClient] = field(default_factory=list)
+    opened: bool = False
 
     def compile(self, traffic: Traffic) -> Snapshot:
         self.slots = assign(self.slots, wanted_limits(traffic))
@@ -135,6 +136,9 @@ class World:
             trusted_ca=self.trusted_ca,
         )
 
+    def compile_only(self, base: Configuration) -> Snapshot:
+        return self.compile(Traffic(Generation(1, base)))
+
     async def serve(
         self, base: Configuration, candidate: Configuration | None = None, percent: float = 0, *, release: int = 1
     ) -> Snapshot:
@@ -142,7 +146,9 @@ class World:
         other = Generation(release + 1, candidate) if candidate else None
         snapshot = self.compile(Traffic(Generation(release, base), other, percent))
         await self.ads.push(snapshot)
-        await self.ready()
+        if not self.opened:
+            await self.ready()
+            self.opened = True
         return snapshot
 
     async def ready(self, port: int | None = None) -> None:
