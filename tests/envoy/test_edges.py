@@ -16,7 +16,7 @@ import pytest
 from lastgood.effects.envoy.admin import Admin
 from lastgood.effects.envoy.binary import find_envoy
 from lastgood.effects.envoy.bootstrap import Proxy, argv, bootstrap
-from lastgood.effects.envoy.counters import by_release, confirm_silent, read_counts
+from lastgood.effects.envoy.counters import confirm_silent, read_counts
 from lastgood.effects.envoy.fleet import Fleet
 from lastgood.effects.envoy.server import AdsServer
 from lastgood.effects.envoy.wire import METHOD, SERVICE
@@ -101,17 +101,6 @@ async def test_an_admin_socket_that_answers_nonsense_is_unavailable(machine: Mac
 
 
 # --- counters --------------------------------------------------------------------------------------------------------
-
-
-def test_counters_are_summed_over_hosts() -> None:
-    stats = {
-        "vhost.shop_example.route.r12.upstream_rq_total": 3,
-        "vhost.other.route.r12.upstream_rq_total": 4,
-        "vhost.other.route.r11.upstream_rq_total": 1,
-        "vhost.other.route.r11.upstream_rq_2xx": 9,
-        "cluster.r11.upstream_rq_total": 9,
-    }
-    assert by_release(stats) == {12: 7, 11: 1}
 
 
 async def test_not_knowing_is_not_zero(tmp_path: Path) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from lastgood.effects.envoy.admin import Admin
 from lastgood.errors import Unavailable
+from lastgood.gateway.runtime import STATS_PATTERN, requests_by_release
 
-PATTERN = r"vhost\..*\.route\.r\d+\.upstream_rq_total"
-_RELEASE = re.compile(r"\.route\.r(\d+)\.upstream_rq_total$")
 Counts = Mapping[str, Mapping[int, int]]
 """``{proxy: {release: requests since the proxy started}}``"""
 
@@ -33,26 +31,15 @@ class Silence:
 
 async def read_counts(admins: Mapping[str, Admin]) -> dict[str, dict[int, int]]:
     """Per proxy that answers. Raises ``Unavailable`` when none does: not knowing is not zero."""
-    answers = await asyncio.gather(*(admin.stats(PATTERN) for admin in admins.values()), return_exceptions=True)
+    answers = await asyncio.gather(*(admin.stats(STATS_PATTERN) for admin in admins.values()), return_exceptions=True)
     counts: dict[str, dict[int, int]] = {}
     for name, answer in zip(admins, answers, strict=True):
         if isinstance(answer, dict):
-            counts[name] = by_release(answer)
+            counts[name] = requests_by_release(answer)
         elif not isinstance(answer, Unavailable):
             raise answer
     if not counts:
         raise Unavailable("no proxy says how many requests it had", next="see whether the proxies run: lastgood status")
-    return counts
-
-
-def by_release(stats: Mapping[str, int]) -> dict[int, int]:
-    """Requests of each release's generation of routes, summed over hosts."""
-    counts: dict[int, int] = {}
-    for name, value in stats.items():
-        found = _RELEASE.search(name)
-        if found:
-            release = int(found.group(1))
-            counts[release] = counts.get(release, 0) + value
     return counts
 
 
