@@ -81,7 +81,7 @@ async def test_a_renewed_certificate_is_one_push(machine: Machine) -> None:
         assert proof.acknowledged == ("a",)
         assert [url for url in after.resources if after.resources[url] != before.resources.get(url)] == [SECRET]
         assert await serial_on(machine.port) == 222
-        stats = await proxies.admin("a").stats(r"listener_manager\.lds\.update_attempt")
-        assert stats == {"listener_manager.lds.update_attempt": 1}
+        stats = await proxies.admin("a").stats(r"listener_manager\.lds\.update_success")
+        assert stats == {"listener_manager.lds.update_success": 1}
     finally:
         await proxies.stop()
