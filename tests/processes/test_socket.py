@@ -132,12 +132,13 @@ def test_any_value_is_a_spec_or_a_bad_one(value: object) -> None:
 def test_a_line_without_an_end_is_hung_up_on(site: Site) -> None:
     site.supervise()
     with connect(site) as client:
-        with pytest.raises((BrokenPipeError, ConnectionResetError)):  # noqa: PT012
+        try:
             for _ in range(100):
                 client.sendall(b"x" * 65536)
-            client.recv(65536)
-            client.recv(1)
-            raise BrokenPipeError  # an orderly end is as good
+            while client.recv(65536):
+                pass  # the reason; then the end. If it listened on for ever, this would time out
+        except (BrokenPipeError, ConnectionResetError):
+            pass
     with connect(site) as client:
         assert ask(client, b'{"op": "ping"}')["ok"]
 

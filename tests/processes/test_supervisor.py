@@ -11,6 +11,7 @@ import stat
 import subprocess
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -306,7 +307,7 @@ async def test_a_crash_loop_slows_down(site: Site) -> None:
     state = await until(client, "a", phase="backoff")
     assert (state.last_exit, state.pid) == (7, None)
     times = [float(line) for line in site.log("a").split()]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     for gap, delay in zip(gaps, (0.1, 0.2, 0.4, 0.8), strict=False):
         assert delay <= gap < delay + 0.35, gaps
     started = time.monotonic()
