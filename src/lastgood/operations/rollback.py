@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from lastgood.errors import Refused
+from lastgood.errors import Conflict, Refused
 from lastgood.operations.deploy import supersede
 from lastgood.operations.replan import revert_of
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
-from lastgood.release.ledger import Choice, content_to_quarantine, live_now, resolve_target
+from lastgood.release.ledger import Choice, content_to_quarantine, leaving_now, resolve_target
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Wanted, make_plan
 from lastgood.release.release import Release, same_content
@@ -43,19 +43,28 @@ class Planned:
     plan: Plan
 
 
+def _refuse_what_is_under_way(view: View, target: Release) -> None:
+    active = view.state.deployment
+    if active is None or active.plan is None or active.halted is not None:
+        return
+    if active.plan.goes_back and active.plan.target == target.number:
+        raise Conflict(f"{active.name} is on its way back to r{target.number} already", next="lastgood status --watch")
+
+
 CommitOf = Callable[[str], str | None]
 Loosens = Callable[[Release, Release], tuple[str, ...]]
 
 
 def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
     """Where it would go and how; raises ``Refused`` with what to do instead."""
-    live = live_now(view.state)
-    if live is None:
+    leaving = leaving_now(view.state)
+    if leaving is None:
         raise Refused("nothing is live yet, so there is nothing to go back from", next="lastgood deploy")
     choice = resolve_target(ask.target, view.state, view.release_of, commit=commit)
-    source, target = view.release_of(live), view.release_of(choice.release)
+    source, target = view.release_of(leaving), view.release_of(choice.release)
     if same_content(source, target):
         raise Refused(f"r{target.number} is what is live", next="lastgood history")
+    _refuse_what_is_under_way(view, target)
     if ask.basis is not None and ask.basis != view.observed.basis():
         raise Refused("the system has changed since that plan was made", next="lastgood plan rollback")
     number = max(view.state.deployments, default=0) + 1

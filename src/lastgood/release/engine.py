@@ -158,8 +158,8 @@ def _advance(
         else:
             yield from _attempt(deployment, plan, step, progress, now)
     left_s = confirm_left_s(deployment, now)
-    if left_s is not None:
-        yield WakeAt(left_s)
+    if left_s is not None and not plan.goes_back:
+        yield WakeAt(max(left_s, RESOLUTION_S))
 
 
 def _is_over(step: Step, progress: Progress) -> bool:

@@ -72,6 +72,14 @@ def live_now(state: State) -> int | None:
     return state.live
 
 
+def leaving_now(state: State) -> int | None:
+    """The release a rollback leaves: what is being deployed, or being left already, else what is live."""
+    deployment = state.deployment
+    if deployment is None or deployment.plan is None:
+        return state.live
+    return deployment.plan.source if deployment.plan.goes_back else deployment.plan.target
+
+
 def serving(args: Mapping[str, object]) -> object:
     """Which release gets more of the requests under these arguments of ``serve``."""
     return args["candidate"] if args["candidate"] is not None and float(str(args["percent"])) > 0 else args["base"]
@@ -84,7 +92,7 @@ def resolve_target(
 
     ``commit`` turns a Git name into a full commit id, None where there is no such commit (or no repository).
     """
-    leaving = live_now(state)
+    leaving = leaving_now(state)
     if text is None:
         return known_good(state, release_of, leaving=leaving)
     if text == "previous":

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+
 from lastgood.operations.loop import Loop
-from lastgood.testing.simulation import Gates, Simulation, at_rest
+from lastgood.testing.simulation import Simulation, at_rest
 from tests.simulation.scenario import deployed, do_deploy, do_rollback, draft
 
 
@@ -30,8 +32,6 @@ def test_rollback_while_it_bakes_is_one_shift_and_the_commit_is_reverted() -> No
     async def script(loop: Loop) -> None:
         await deployed(loop, draft("one", service="v1"))
         await do_deploy(loop, draft("two", service="v2"))
-        import asyncio
-
         await asyncio.sleep(5)
         answer = await do_rollback(loop)
         assert answer["release"] == 1
@@ -47,30 +47,3 @@ def test_rollback_while_it_bakes_is_one_shift_and_the_commit_is_reverted() -> No
     assert sim.system.reverts == [("commit-two", "commit-one")]
     assert state.verdict(2).name == "bad"
     assert not sim.system.violations
-
-
-def test_crash_everywhere() -> None:
-    def run(crash_at: int | None) -> tuple[Simulation, Gates, BaseException | None]:
-        sim = Simulation()
-
-        async def first(loop: Loop) -> None:
-            await deployed(loop, draft("one", service="v1", schema="001"))
-
-        assert sim.live(first) is None
-        gates = Gates(crash_at=crash_at)
-
-        async def second(loop: Loop) -> None:
-            await deployed(loop, draft("two", service="v2", schema="002"))
-
-        error = sim.live(second, gates)
-        return sim, gates, error
-
-    _, gates, error = run(None)
-    assert error is None
-    for n in range(1, gates.passed + 1):
-        sim, _, error = run(n)
-        assert error is not None, n
-        assert sim.live(at_rest) is None, (n, gates.log[n - 1])
-        assert sim.system.base in (1, 2) and sim.system.candidate is None, (n, gates.log[n - 1])
-        assert sim.loop.state.live == sim.system.base
-        assert not sim.system.violations, (n, sim.system.violations)
