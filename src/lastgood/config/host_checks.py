@@ -50,7 +50,8 @@ def _check_path(host: str, group: list[Entry]) -> list[Problem]:
 
 def _tied(one: Route, two: Route) -> bool:
     """Whether only the name would decide between two routes of the same path."""
-    if one.match.headers != two.match.headers or one.match.query != two.match.query:
+    mine_by_name, theirs_by_name = ({k.lower(): v for k, v in route.match.headers.items()} for route in (one, two))
+    if mine_by_name != theirs_by_name or one.match.query != two.match.query:
         return False
     mine, theirs = set(one.match.methods), set(two.match.methods)
     return mine == theirs or (len(mine) == len(theirs) and bool(mine & theirs))

@@ -87,8 +87,8 @@ def parse_path(path: str) -> PathShape:
         raise ValueError("a path begins with /")
     body = path[1:]
     tail = body == "*" or body.endswith("/*")
-    body = body[:-1].removesuffix("/") if tail else body
-    segments = tuple(_segment(text) for text in body.split("/")) if body or not tail else ()
+    literal = body.removesuffix("/*") if tail else body
+    segments = () if body == "*" else tuple(_segment(text) for text in literal.split("/"))
     parameters = _PARAMETER.findall(path)
     if "" in segments[:-1] or (tail and "" in segments):
         raise ValueError("a path has no empty segments (//)")
@@ -163,8 +163,8 @@ def _implied(needed: TextMatch, given: TextMatch | None) -> bool:
         return False
     if needed == given:
         return True
-    if needed.present:
-        return given.present is None
+    if needed.present or needed.prefix == "":
+        return given.present is not False
     text = given.exact if given.exact is not None else given.prefix
     return needed.prefix is not None and text is not None and text.startswith(needed.prefix)
 

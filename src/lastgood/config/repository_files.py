@@ -52,7 +52,8 @@ def inside(path: str) -> str:
 
 def find_folder(path: str, read_file: ReadFile) -> None:
     """Raise ``WrongFile`` unless the revision has this folder with something in it."""
-    item = read_file(inside(path))
+    path = inside(path)
+    item = read_file(path)
     if item is None:
         raise WrongFile(f"the folder {shorten(path)} is not in this revision", "is it committed?")
     if item.kind != "folder":
@@ -61,7 +62,8 @@ def find_folder(path: str, read_file: ReadFile) -> None:
 
 def read_text(path: str, read_file: ReadFile) -> str:
     """The text of a file of the revision. Raises ``WrongFile``."""
-    item = read_file(inside(path))
+    path = inside(path)
+    item = read_file(path)
     if item is None:
         raise WrongFile(f"the file {shorten(path)} is not in this revision", "is it committed?")
     if item.kind == "link":

@@ -91,8 +91,12 @@ def _real_path(error: ErrorDetails, raw: Any) -> tuple[Path, bool]:
 
 
 def _other_branch(path: Path, found: list[tuple[ErrorDetails, bool]], all_found: Mapping[Path, Any]) -> bool:
-    """Whether this is only a union saying "no list" about a mapping in which another branch has found the mistake."""
-    only_types = all(error["type"] in _TYPE_WORDS for error, _ in found)
+    """Whether this only follows from a mistake further inside.
+
+    A union says "no list" of a mapping in which another branch has found the mistake, and a list whose one item is
+    wrong counts as too short.
+    """
+    only_types = all(error["type"] in _TYPE_WORDS or error["type"] == "too_short" for error, _ in found)
     return only_types and any(len(other) > len(path) and other[: len(path)] == path for other in all_found)
 
 

@@ -195,11 +195,8 @@ class _Builder:
     def _key(self, key: str, line: int) -> None:
         frame = self.stack[-1]
         if key in frame.data:
-            self.problems.append(
-                Problem(
-                    self.file, line, f"{shorten(key)!r} stands here twice, the first time in line {frame.lines[key][0]}"
-                )
-            )
+            first = frame.lines[key][0]
+            self.problems.append(Problem(self.file, line, f"`{shorten(key)}` stands here twice, first in line {first}"))
         if key == "<<":
             self.problems.append(Problem(self.file, line, "merge keys (<<) are not taken", "repeat the keys"))
         frame.key, frame.key_line = key, line
