@@ -6,7 +6,6 @@ depends on routes or policies: tables, filter configurations and certificates ar
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 from envoy.config.core.v3 import config_source_pb2
@@ -59,10 +58,9 @@ def certificate_secret(name: str, chain_pem: str, key_pem: str) -> Resource:
 
 def same_socket(one: Listener, other: Listener) -> bool:
     """Whether two listeners would want the same socket."""
-    if one.port != other.port:
-        return False
-    addresses = (ipaddress.ip_address(one.address), ipaddress.ip_address(other.address))
-    return addresses[0] == addresses[1] or any(address.is_unspecified for address in addresses)
+    if one.port != other.port or one.address == other.address:
+        return one.port == other.port
+    return any(address in ("0.0.0.0", "::") for address in (one.address, other.address))  # noqa: S104
 
 
 def _connection_manager(name: str, slots: int) -> Any:

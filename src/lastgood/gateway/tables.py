@@ -6,10 +6,11 @@ pattern that covers it too (a route for ``*`` is a route of each host), sorted b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lastgood.config.configuration import Configuration
+from lastgood.config.configuration import Configuration, Entry, canonical
 from lastgood.config.model import Route
 from lastgood.config.order import host_covers, precedence
 from lastgood.errors import Refused
@@ -23,7 +24,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A route on one listener with all it refers to; ``digest`` stands for everything its compiled form depends on."""
+    """A route on one listener with all it refers to; ``digest`` stands for all its compiled form depends on."""
 
     route: Route = field(repr=False, compare=False)
     digest: str
@@ -148,7 +149,7 @@ def _place(
         entry = outline.configuration.entries.get(f"route:{name}")
         if entry is None or (entry.value.listeners and listener not in entry.value.listeners):
             continue
-        rules[listener, name] = _rule(outline, listener, entry.value, entry.digest, used, clusters)
+        rules[listener, name] = _rule(outline, listener, entry, used, clusters)
         for host in dict.fromkeys(host.lower() for host in entry.value.match.host):
             come.setdefault((listener, host), []).append(name)
     for key in gone.keys() | come.keys():
@@ -165,12 +166,12 @@ def _place(
 def _rule(
     outline: Outline,
     listener: str,
-    route: Route,
-    digest: str,
+    entry: Entry,
     policies: Mapping[str, Used],
     clusters: Mapping[str, str],
 ) -> Rule:
-    where = f"route:{route.name}"
+    route: Route = entry.value
+    where = entry.key
     wanted = route.use if route.use is not None else outline.listeners[listener].use
     used = []
     for name in dict.fromkeys(wanted):
@@ -187,8 +188,16 @@ def _rule(
         if name not in clusters:
             raise Refused(f"{name} is neither an upstream nor a service", where=where, next=f"define {name}")
         targets.append((clusters[name], weight))
-    parts = [digest, *(item.digest for item in used), *(f"{name}={weight}" for name, weight in targets)]
+    parts = [_meaning(entry), *(item.digest for item in used), *(f"{name}={weight}" for name, weight in targets)]
     return Rule(route, short(*parts), tuple(targets), tuple(used))
+
+
+def _meaning(entry: Entry) -> str:
+    """What a route does, without where: a host that is added to it is no change to the tables of its other hosts."""
+    content = json.loads(entry.content)
+    content.pop("listeners", None)
+    content.get("match", {}).pop("host", None)
+    return canonical(content).decode()
 
 
 def _tables(

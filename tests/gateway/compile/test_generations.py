@@ -154,7 +154,7 @@ async def test_the_code_behind_moves_with_the_routes(world: World) -> None:
 
 
 async def test_the_bridge_keeps_every_request_of_a_sudden_change_alive(world: World) -> None:
-    """Keys by another policy, and a wildcard that goes while another comes: never a 401, 403 or 404 for what both serve."""
+    """Keys by another policy, a wildcard that goes while another comes: no 401, 403 or 404 for what both serve."""
 
     def shop(name: str, wild: str) -> Any:
         keys = {"api_key": {"header": "x-api-key", "clients": {name: "secret:k"}}}
