@@ -106,7 +106,16 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
         repository = GitRepository.open(places.root)
     except LastgoodError as error:
         return None, error.what
-    return Drafting(repository, SecretStore(places.secrets).resolves), ""
+    store = SecretStore(places.secrets)
+
+    def resolves(reference: str) -> bool:
+        try:
+            store.resolve(reference)
+        except LastgoodError:
+            return False
+        return True
+
+    return Drafting(repository, resolves), ""
 
 
 def make_controller(

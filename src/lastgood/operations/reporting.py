@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from lastgood.config.diff import Change
+from lastgood.config.change import Change
 from lastgood.operations.drafting import Drafted
 from lastgood.operations.rollback import Planned
 from lastgood.operations.world import View
