@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from lastgood.release.release import GATEWAY
 from lastgood.release.step import Step
 
 GenerationOf = Callable[[int], Generation]
+GENERATIONS = 4
 
 
 class GatewayDriver:
@@ -22,6 +24,7 @@ class GatewayDriver:
     def __init__(self, proxies: Proxies, generation_of: GenerationOf) -> None:
         self._proxies = proxies
         self._generation_of = generation_of
+        self._generations: OrderedDict[int, Generation] = OrderedDict()
         self._served: dict[str, Any] = {"base": None, "candidate": None, "percent": 0.0}
 
     async def restore(self, served: Mapping[str, Any] | None, accepted: Mapping[str, Any] | None) -> None:
@@ -68,8 +71,17 @@ class GatewayDriver:
     async def _traffic(self, args: Mapping[str, Any]) -> Traffic:
         base, candidate = args["base"], args["candidate"]
         numbers = [base] if candidate is None else [base, candidate]
-        made = [await asyncio.to_thread(self._generation_of, number) for number in numbers]
+        made = [await self._generation(number) for number in numbers]
         return Traffic(made[0], made[1] if len(made) > 1 else None, float(args["percent"]))
+
+    async def _generation(self, number: int) -> Generation:
+        """Read once: a shift back must not wait for a thread."""
+        if number not in self._generations:
+            while len(self._generations) >= GENERATIONS:
+                self._generations.popitem(last=False)
+            self._generations[number] = await asyncio.to_thread(self._generation_of, number)
+        self._generations.move_to_end(number)
+        return self._generations[number]
 
     async def _silent(self, step: Step) -> Mapping[str, Any]:
         """Count what the left release still gets, once all proxies have acknowledged: the proof by counters."""

@@ -135,7 +135,7 @@ class Loop:
             return
         try:
             outcome = asked.request(self.view())
-            self._write(list(outcome.events), back=_goes_back(outcome.events))
+            self._begin(list(outcome.events))
         except Fenced as error:
             asked.answer.set_exception(error)
             raise
@@ -143,6 +143,18 @@ class Loop:
             asked.answer.set_exception(error)
             return
         asked.answer.set_result(outcome.answer)
+
+    def _begin(self, bodies: list[tuple[int | None, ev.Body]]) -> None:
+        """Write a request together with the first steps it leads to: one commit lies between a verb and its effect."""
+        now = self._world.clock.now()
+        epoch = self._world.journal.epoch
+        ahead = fold((ev.Event(0, epoch, owner, now, body) for owner, body in bodies), self.state)
+        plans = any(isinstance(body, ev.Planned) for _, body in bodies)
+        first = [c for c in decide(ahead, self.observed, now) if isinstance(c, Perform)] if plans else []
+        started = [(c.deployment, ev.StepStarted(c.step.id, c.attempt)) for c in first]
+        self._write([*bodies, *started], back=_goes_back(bodies))
+        for command in first:
+            self._perform(command)
 
     async def _take(self, done: _Done) -> None:
         deployment = self.state.deployment
@@ -282,5 +294,5 @@ class Loop:
         self._performed.clear()
 
 
-def _goes_back(events: tuple[tuple[int | None, ev.Body], ...]) -> bool:
+def _goes_back(events: list[tuple[int | None, ev.Body]]) -> bool:
     return any(isinstance(body, ev.Planned) and body.plan.goes_back for _, body in events)
