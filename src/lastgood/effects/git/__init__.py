@@ -9,7 +9,10 @@ __all__ = ["GitRepository", "init_repository", "open_repository"]
 
 
 def open_repository(path: Path) -> GitRepository:
-    """The repository that governs a path: any folder of a work tree, or a bare one. Raises ``Unavailable``, ``Refused``."""
+    """The repository that governs a path: any folder of a work tree, or a bare one.
+
+    Raises ``Unavailable`` where there is none we can read, ``Refused`` for another user's.
+    """
     return GitRepository(opening.discover(path))
 
 

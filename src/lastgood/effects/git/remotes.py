@@ -13,8 +13,6 @@ from lastgood.effects.git.revisions import check_branch_name, printable
 from lastgood.errors import Unavailable, UsageError
 from lastgood.ports import BranchHead, Pushed, Reverted
 
-_REFUSED = {"!"}
-
 
 def fetch(
     native: pygit2.Repository, remote: str, branch: str, timeout_s: float = REMOTE_TIMEOUT_S
@@ -62,12 +60,12 @@ def push(native: pygit2.Repository, reverted: Reverted, timeout_s: float = REMOT
         return None
     remote, reference = followed
     name = reference.removeprefix("refs/heads/")
-    at = f"git -C {shlex.quote(str(root_of(native)))}"
+    at = f"git -C {_words(str(root_of(native)))}"
     others = _unpublished(native, f"refs/remotes/{remote}/{name}", reverted.commit)
     if others:
-        ref = f"{shlex.quote(reverted.branch)}:{shlex.quote(name if reverted.branch == reverted.asked else reverted.branch)}"
+        there = name if reverted.branch == reverted.asked else reverted.branch
         why = f"{reverted.branch} has {others} commit(s) of yours that {remote} does not have; they are yours to push"
-        return Pushed(remote, None, why, (f"{at} push {shlex.quote(remote)} {ref}",))
+        return Pushed(remote, None, why, (f"{at} push {_words(remote, f'{reverted.branch}:{there}')}",))
     if reverted.branch != reverted.asked:
         refused = _send(native, remote, reverted.commit, f"refs/heads/{reverted.branch}", timeout_s)
         return Pushed(remote, None if refused else reverted.branch, refused or reverted.why, reverted.commands)
@@ -75,6 +73,10 @@ def push(native: pygit2.Repository, reverted: Reverted, timeout_s: float = REMOT
     if refused is None:
         return Pushed(remote, name)
     why = f"{remote} refused the push to {name}: {refused}"
+    commands = (
+        f"{at} pull --no-rebase {_words(remote, name)}",
+        f"{at} push {_words(remote, f'{reverted.asked}:{name}')}",
+    )
     again = _send(native, remote, reverted.commit, f"refs/heads/{reverted.aside}", timeout_s)
     if again is not None:
         return Pushed(
@@ -82,6 +84,10 @@ def push(native: pygit2.Repository, reverted: Reverted, timeout_s: float = REMOT
         )
     commands = (f"{at} pull --no-rebase", f"{at} push {shlex.quote(remote)} {shlex.quote(reverted.asked)}:{name}")
     return Pushed(remote, reverted.aside, why, commands)
+
+
+def _words(*words: str) -> str:
+    return " ".join(map(shlex.quote, words))
 
 
 def _unpublished(native: pygit2.Repository, tracking: str, commit: str) -> int:
@@ -102,7 +108,7 @@ def _send(native: pygit2.Repository, remote: str, commit: str, reference: str, t
         return None
     for line in ran.text.splitlines():
         flag, _, rest = line.partition("\t")
-        if flag in _REFUSED:
+        if flag == "!":
             said = [words.removeprefix("remote:").strip() for words in ran.errors.splitlines() if "remote:" in words]
             return printable("; ".join([rest.partition("\t")[2], *filter(None, said[:5])]))
     raise _unreachable("push", remote, place, ran)
