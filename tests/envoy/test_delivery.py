@@ -74,6 +74,9 @@ async def test_one_proxy_refuses_and_all_go_back(machine: Machine, three: EnvoyP
     await serving(machine, *NAMES)
     picky = asyncio.create_task(refuse_scopes(three, "picky"))
     try:
+        await until(
+            lambda: all(state.acknowledged == good.digest for state in three.states()) and len(three.states()) == 4
+        )
         with pytest.raises(Rejected, match="I will not") as refusal:
             await three.serve(Traffic(generation(2)))
     finally:

@@ -22,6 +22,7 @@ from lastgood.gateway.snapshot import LISTENER, Resource, Snapshot
 _NAME = "preflight"
 _EMPTY = Snapshot({}, "empty")
 _REMEMBERED = 64
+_DYING_S = 2
 
 
 class Preflight:
@@ -84,7 +85,7 @@ class Preflight:
             if proof.acknowledged:
                 return None
             # Neither yes nor no: it died of it, or hangs. Once more, from the state before, with a new proxy.
-            died = self._handle is not None and not self._handle.running()
+            died = await self._has_died()
             await self._discard(good)
         if died:
             return "the proxy dies of this configuration (tried twice)"
@@ -109,6 +110,16 @@ class Preflight:
                 raise Unavailable("the preflight proxy does not start", where=str(self._log), next="read this log")
             await self._fleet.push(self._fleet.accepted or _EMPTY, timeout_s=self._timeout_s)
         return self._fleet
+
+    async def _has_died(self) -> bool:
+        """Whether it ended by itself. Its stream breaks a moment before the process is seen to have ended."""
+        for _ in range(_DYING_S * 100):
+            if self._handle is None or not self._handle.running():
+                return True
+            if self._fleet and self._fleet.states()[0].connected:
+                return False
+            await asyncio.sleep(0.01)
+        return False
 
     async def _launch(self) -> Handle:
         path = self._folder / "preflight.json"
