@@ -103,7 +103,7 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     from lastgood.operations.drafting import Drafting
 
     try:
-        repository = GitRepository.open(places.root)
+        repository = GitRepository(places.root)
     except LastgoodError as error:
         return None, error.what
     store = SecretStore(places.secrets)

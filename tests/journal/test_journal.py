@@ -148,3 +148,19 @@ def test_a_file_that_is_no_journal_is_said_to_be_damaged(tmp_path: Path) -> None
 def test_the_journal_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     SqliteJournal(tmp_path / "journal.db")
     assert (tmp_path / "journal.db").stat().st_mode & 0o077 == 0
+
+
+def test_releases_are_read_from_other_threads_while_the_journal_is_written(opened: Opened) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    journal = taken(opened)
+    journal.put_contents({"c": b"content"})
+    journal.put_release(Release(1, "shop", None, {"gateway": "x"}), {"route:a": "c"})
+    with ThreadPoolExecutor(4) as pool:
+        reads = [
+            pool.submit(lambda: (journal.release(1), journal.entries(1), journal.contents(["c"]))) for _ in range(20)
+        ]
+        for _ in range(20):
+            journal.append(AT, [(None, ev.Noted("meanwhile"))])
+        for read in reads:
+            assert read.result()[1:] == ({"route:a": "c"}, {"c": b"content"})

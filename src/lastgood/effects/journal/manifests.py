@@ -42,14 +42,15 @@ class Manifests:
         """Forget the newest manifest: its transaction was rolled back."""
         self._newest = None
 
-    def get(self, number: int) -> dict[str, str]:
-        """The manifest of a release."""
-        if self._newest is not None and self._newest[0] == number:
-            return dict(self._newest[1])
+    def get(self, number: int, db: sqlite3.Connection) -> dict[str, str]:
+        """The manifest of a release, read over a connection of the asking thread."""
+        newest = self._newest
+        if newest is not None and newest[0] == number:
+            return dict(newest[1])
         chain = []
         at: int | None = number
         while at is not None:
-            row = self._db.execute("SELECT base, body FROM manifest WHERE release = ?", (at,)).fetchone()
+            row = db.execute("SELECT base, body FROM manifest WHERE release = ?", (at,)).fetchone()
             if row is None:
                 return {}
             chain.append(json.loads(zlib.decompress(row[1])))

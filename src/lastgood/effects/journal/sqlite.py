@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -29,11 +31,12 @@ LEASE_S = 5.0
 
 
 class SqliteJournal:
-    """One journal file. Not for several threads at once."""
+    """One journal file, written by one thread; releases and contents may be read by others."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.read_only = read_only
+        self._owner = threading.get_ident()
         self._reserve = Reserve(path.with_name("reserve"))
         self._db = self._open()
         self.epoch = 0
@@ -143,6 +146,15 @@ class SqliteJournal:
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
 
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, or one for the occasion on another thread: the loop never waits for a reader."""
+        if threading.get_ident() == self._owner:
+            yield self._db
+            return
+        with closing(sqlite3.connect(self.path, timeout=5, isolation_level=None)) as db:
+            yield db
+
     # --- releases ----------------------------------------------------------------------------------------------
 
     def put_contents(self, contents: Mapping[str, bytes]) -> None:
@@ -151,14 +163,11 @@ class SqliteJournal:
         if not fresh:
             return
         try:
-            db = sqlite3.connect(self.path, timeout=5, isolation_level=None)
-            try:
+            with closing(sqlite3.connect(self.path, timeout=5, isolation_level=None)) as db:
                 db.execute("PRAGMA synchronous=FULL")
                 db.execute("BEGIN IMMEDIATE")
                 db.executemany("INSERT OR IGNORE INTO content VALUES (?, ?)", fresh)
                 db.execute("COMMIT")
-            finally:
-                db.close()
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
         self._known.update(contents)
@@ -186,7 +195,8 @@ class SqliteJournal:
     def entries(self, number: int) -> dict[str, str]:
         """``{entry key: content digest}`` of a release, checked against its record."""
         record = json.loads(self._record(number))
-        entries = self._manifests.get(number)
+        with self._reading() as db:
+            entries = self._manifests.get(number, db)
         if manifest_digest(entries) != record["manifest"]:
             raise Damaged(f"the manifest of r{number} is damaged", where=str(self.path), next="lastgood doctor")
         return entries
@@ -198,7 +208,8 @@ class SqliteJournal:
         return Release(**fields)
 
     def _record(self, number: int) -> bytes:
-        row = self._db.execute("SELECT record, digest FROM release WHERE number = ?", (number,)).fetchone()
+        with self._reading() as db:
+            row = db.execute("SELECT record, digest FROM release WHERE number = ?", (number,)).fetchone()
         if row is None:
             raise Damaged(f"release r{number} is not in the journal", where=str(self.path), next="lastgood doctor")
         if digest_of(row[0]) != row[1]:
@@ -209,11 +220,12 @@ class SqliteJournal:
         """Stored contents by digest."""
         wanted = list(digests)
         found: dict[str, bytes] = {}
-        for start in range(0, len(wanted), 500):
-            some = wanted[start : start + 500]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT digest, body FROM content WHERE digest IN ({marks})"  # noqa: S608 only question marks
-            found.update({key: zlib.decompress(body) for key, body in self._db.execute(query, some)})
+        with self._reading() as db:
+            for start in range(0, len(wanted), 500):
+                some = wanted[start : start + 500]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT digest, body FROM content WHERE digest IN ({marks})"  # noqa: S608 only question marks
+                found.update({key: zlib.decompress(body) for key, body in db.execute(query, some)})
         if missing := set(wanted) - set(found):
             raise Damaged(f"{len(missing)} contents are missing", where=str(self.path), next="lastgood doctor")
         return found
