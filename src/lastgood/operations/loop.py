@@ -13,7 +13,7 @@ from typing import Any
 from lastgood.errors import Fenced, LastgoodError
 from lastgood.operations import replan
 from lastgood.operations.world import Request, View, World
-from lastgood.ports import JournalFull
+from lastgood.ports import JournalFull, Stamp
 from lastgood.release import events as ev
 from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide
 from lastgood.release.observed import Fact, Observed
@@ -30,6 +30,7 @@ ROUNDS = 1000
 class _Asked:
     request: Request
     answer: asyncio.Future[Mapping[str, Any]]
+    at: Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Loop:
     async def ask(self, request: Request) -> Mapping[str, Any]:
         """Have a request decided on the loop; raises what it refuses with."""
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait(_Asked(request, answer))
+        self._inbox.put_nowait(_Asked(request, answer, self._world.clock.now()))
         return await answer
 
     def stop(self) -> None:
@@ -135,7 +136,7 @@ class Loop:
             return
         try:
             outcome = asked.request(self.view())
-            self._begin(list(outcome.events))
+            self._begin(list(outcome.events), asked.at)
         except Fenced as error:
             asked.answer.set_exception(error)
             raise
@@ -144,15 +145,14 @@ class Loop:
             return
         asked.answer.set_result(outcome.answer)
 
-    def _begin(self, bodies: list[tuple[int | None, ev.Body]]) -> None:
+    def _begin(self, bodies: list[tuple[int | None, ev.Body]], at: Stamp) -> None:
         """Write a request together with the first steps it leads to: one commit lies between a verb and its effect."""
-        now = self._world.clock.now()
         epoch = self._world.journal.epoch
-        ahead = fold((ev.Event(0, epoch, owner, now, body) for owner, body in bodies), self.state)
+        ahead = fold((ev.Event(0, epoch, owner, at, body) for owner, body in bodies), self.state)
         plans = any(isinstance(body, ev.Planned) for _, body in bodies)
-        first = [c for c in decide(ahead, self.observed, now) if isinstance(c, Perform)] if plans else []
+        first = [c for c in decide(ahead, self.observed, at) if isinstance(c, Perform)] if plans else []
         started = [(c.deployment, ev.StepStarted(c.step.id, c.attempt)) for c in first]
-        self._write([*bodies, *started], back=_goes_back(bodies))
+        self._write([*bodies, *started], back=_goes_back(bodies), at=at)
         for command in first:
             self._perform(command)
 
@@ -243,6 +243,7 @@ class Loop:
     async def _effect(self, plan: str, command: Perform) -> None:
         result: Mapping[str, Any] = {}
         error: str | None = None
+        began_s = self._world.clock.now().boot_s
         try:
             self._world.journal.check_fence()
             result = await self._world.driver(command.step.part).perform(command.step, f"{plan}/{command.step.id}")
@@ -252,7 +253,7 @@ class Loop:
             raise
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
-        done = _Done(plan, command.deployment, command.step, result, error, command.attempt)
+        done = _Done(plan, command.deployment, command.step, {**result, "began_s": began_s}, error, command.attempt)
         self._inbox.put_nowait(done)
 
     async def _cancel(self, steps: list[str]) -> None:
@@ -264,11 +265,11 @@ class Loop:
 
     # --- the journal -------------------------------------------------------------------------------------------
 
-    def _write(self, bodies: list[tuple[int | None, ev.Body]], *, back: bool) -> None:
+    def _write(self, bodies: list[tuple[int | None, ev.Body]], *, back: bool, at: Stamp | None = None) -> None:
         """Write and fold. A way back goes on without room on the disk: what was not written follows later."""
         if not bodies:
             return
-        at = self._world.clock.now()
+        at = at or self._world.clock.now()
         if any(isinstance(body, ev.Requested | ev.Planned | ev.Superseded) for _, body in bodies):
             self._drop_tasks()
         waiting = self._unjournaled + bodies

@@ -72,7 +72,8 @@ def _step(step: Step, found: Deployment, view: View) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": step.id, "part": step.part, "verb": step.verb, "shows": step.shows, "phase": "waits"}
     if progress is None:
         return shown
-    shown |= {"phase": progress.phase, "result": dict(progress.result), "error": progress.error}
+    result = {name: value for name, value in progress.result.items() if name != "began_s"}
+    shown |= {"phase": progress.phase, "result": result, "error": progress.error}
     if progress.ended is not None:
         shown["took_ms"] = round((progress.ended.boot_s - progress.started.boot_s) * 1000, 3)
     elif step.waits and "for_s" in step.args:
@@ -83,7 +84,8 @@ def _step(step: Step, found: Deployment, view: View) -> dict[str, Any]:
 def convergence(found: Deployment) -> dict[str, Any] | None:
     """The proof of the newest shift of traffic: who acknowledged, how fast, and what the left release still got.
 
-    ``effective_ms`` runs from the moment the verb was received to the last acknowledgement.
+    ``effective_ms`` runs from the moment the verb was received, over planning and the journal, to the last
+    acknowledgement; ``push_ms`` is its last leg.
     """
     if found.plan is None:
         return None
@@ -102,9 +104,10 @@ def convergence(found: Deployment) -> dict[str, Any] | None:
         "of": len(acknowledged) + len(away),
         "push_ms": result.get("took_ms"),
     }
-    begun_ms = (progress.started.boot_s - found.requested_at.boot_s) * 1000
-    if found.plan.goes_back and not found.replanned and progress.started.boot_id == found.requested_at.boot_id:
-        proof["effective_ms"] = round(begun_ms + float(result.get("took_ms") or 0.0), 3)
+    same_boot = progress.started.boot_id == found.requested_at.boot_id
+    if found.plan.goes_back and not found.replanned and same_boot and "began_s" in result:
+        waited_ms = (float(result["began_s"]) - found.requested_at.boot_s) * 1000
+        proof["effective_ms"] = round(waited_ms + float(result.get("took_ms") or 0.0), 3)
     silence = found.progress.get("converged")
     if silence is not None and silence.phase == "ended":
         proof["left"] = dict(silence.result)
