@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lastgood.config.diff import diff, loosens
 from lastgood.config.load import Cache, Loaded, load
 from lastgood.config.repository_files import RepositoryItem
 from lastgood.errors import ConfigError, Problem
@@ -124,3 +126,19 @@ def shop(read: Callable[..., Loaded]) -> Callable[..., Any]:
         return read(yaml.safe_dump(data), repository).configuration
 
     return shop
+
+
+@pytest.fixture
+def mirrored() -> Callable[..., list[tuple[str, str | None]]]:
+    """Texts and effects of a difference; the difference back must have the opposite effects on the same subjects."""
+    flip = {"loosens": "tightens", "tightens": "loosens"}
+
+    def mirrored(old: Any, new: Any) -> list[tuple[str, str | None]]:
+        forth, back = diff(old, new), diff(new, old)
+        effects = Counter((change.subject, change.effect) for change in forth if change.effect)
+        assert effects == Counter((change.subject, flip[change.effect]) for change in back if change.effect)
+        assert bool(forth) == bool(back) == (old != new)
+        assert loosens(forth) == any(change.effect == "loosens" for change in forth)
+        return [(change.text, change.effect) for change in forth]
+
+    return mirrored

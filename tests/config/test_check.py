@@ -213,6 +213,7 @@ gateway:
         ("{keys: [{kty: EC, crv: P-1, x: a, y: b}]}", {}, "crv must be one of"),
         ("{keys: [{kty: X}]}", {}, "kty must be"),
         ("{keys: [{kty: oct, k: hunter2}]}", {}, "private or shared key"),
+        ("{keys: [{kty: oct}]}", {}, "private or shared key"),
         ("{keys: [{kty: OKP, crv: Ed25519, x: a, d: hunter2}]}", {}, "private or shared key"),
         ("{keys: [{kty: OKP, crv: Ed25519, x: a, kid: k}, {kty: OKP, crv: Ed25519, x: b, kid: k}]}", {}, "two keys"),
     ],

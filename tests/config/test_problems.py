@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
+
+from lastgood.config.policies import Section
+from lastgood.config.values import SecretText
+from lastgood.config.words import say
 
 WRONG = """\
 project: shop
@@ -167,3 +172,17 @@ def test_an_unreadable_file_does_not_make_others_wrong(problems, good):
     main = good.replace("to: legacy", "to: elsewhere").replace("[office, fair]", "[office, fair, other]")
     found = problems({"lastgood.yaml": main, "lastgood.d/a.yaml": "a: b: c"})
     assert [problem.file for problem in found] == ["lastgood.d/a.yaml"]
+
+
+def test_a_reference_to_a_secret_is_hidden_under_every_key():
+    """A section that comes later need not be added to a list to keep its secrets."""
+
+    class Later(Section):
+        password: SecretText
+
+    with pytest.raises(ValidationError) as caught:
+        Later.model_validate({"password": "hunter2"})
+    errors = caught.value.errors()
+    (problem,) = say(errors, Later, {"password": "hunter2"}, file="f", place=(1, None), subject="later")
+    assert "a reference to a secret" in problem.what
+    assert "hunter2" not in str(problem)

@@ -142,3 +142,8 @@ def test_bombs_are_refused_in_bounded_time_and_words(content):
     assert problems
     assert sum(len(str(problem)) for problem in problems) < 200_000
     assert time.perf_counter() - start < 15
+
+
+def test_levels_are_counted_through_aliases():
+    chain = b"\n".join([b"a0: &a0 [x]", *(b"a%d: &a%d [*a%d]" % (n, n, n - 1) for n in range(1, 60))])
+    assert "levels" in _problem(chain).what

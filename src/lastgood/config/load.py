@@ -60,11 +60,10 @@ def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves
     cache = cache if cache is not None else Cache()
     keys = sorted((file.path, file.blob_id) for file in files)
     keys.sort(key=lambda key: key[0] != MAIN_FILE)  # what stands twice stands in the main file first
-    by_path = {file.path: file for file in files}
     known = cache.fragments
-    for key in keys:
-        if key not in known:
-            known[key] = parse_file(key[0], by_path[key[0]].read())
+    for file in files:
+        if (file.path, file.blob_id) not in known:
+            known[file.path, file.blob_id] = parse_file(file.path, file.read())
     fragments = [known[key] for key in keys]
     entries: dict[str, Entry] = {}
     for fragment in fragments:
