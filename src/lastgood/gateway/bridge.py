@@ -12,7 +12,6 @@ from typing import Any
 
 from envoy.config.core.v3 import extension_pb2
 from envoy.extensions.common.matching.v3 import extension_matcher_pb2
-from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2
 
 from lastgood.gateway import names
@@ -74,12 +73,6 @@ def _merge_keys(old: Any, new: Any) -> None:
     _add(known, new.xds_matcher.matcher_tree.exact_match_map.map)
 
 
-def _merge_headers(old: Any, new: Any) -> None:
-    present = {mutation.remove for mutation in new.mutations.request_mutations}
-    missing = [item for item in old.mutations.request_mutations if item.remove not in present]
-    new.mutations.request_mutations.extend(missing)
-
-
 def _add(old: Mapping[str, Any], new: Any) -> None:
     for name in set(old) - set(new):
         new[name].CopyFrom(old[name])
@@ -88,5 +81,4 @@ def _add(old: Mapping[str, Any], new: Any) -> None:
 _MERGE: Mapping[str, tuple[Any, Callable[[Any, Any], None]]] = {
     names.JWT: (config_pb2.JwtAuthentication, _merge_tokens),
     names.KEYS: (extension_matcher_pb2.ExtensionWithMatcher, _merge_keys),
-    names.HEADERS: (header_mutation_pb2.HeaderMutation, _merge_headers),
 }

@@ -15,13 +15,12 @@ from lastgood.errors import Unavailable
 from lastgood.gateway.cache import CompileCache
 from lastgood.gateway.clusters import TRUSTED_CA, Target, cluster, service_target, upstream_target
 from lastgood.gateway.fences import both, settled
-from lastgood.gateway.headers import headers_filter
 from lastgood.gateway.labels import Label, answer_filter, release_filter
 from lastgood.gateway.listeners import certificate_secret, listener, same_socket
 from lastgood.gateway.lua import host_filter
 from lastgood.gateway.outline import Outline
 from lastgood.gateway.policies.api_key import keys_filter
-from lastgood.gateway.policies.jwt import forwarded_headers, jwt_filter
+from lastgood.gateway.policies.jwt import jwt_filter
 from lastgood.gateway.policies.rate_limit import limit_filter
 from lastgood.gateway.policies.used import Used, used_policy
 from lastgood.gateway.runtime import runtime_resource
@@ -175,7 +174,6 @@ def _extensions(
     made = [
         make(("jwt", tuple(item.digest for item in tokens)), lambda: jwt_filter(tokens)),
         keys_filter(keys, secrets),
-        headers_filter(forwarded_headers(tokens)),
         make(("answer", base, candidate), lambda: answer_filter(base, candidate)),
         make(("release", base, candidate), lambda: release_filter(base, candidate)),
         host_filter(wildcards),

@@ -10,8 +10,6 @@ from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 
 from lastgood.config.model import HeaderChanges
 from lastgood.gateway import names
-from lastgood.gateway.packing import extension
-from lastgood.gateway.snapshot import Resource
 
 _SET = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _ADD = base_pb2.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
@@ -48,14 +46,6 @@ def set_header(name: str, value: str) -> Any:
 def remove_header(name: str) -> Any:
     """A HeaderMutation that takes a header off."""
     return mutation_rules_pb2.HeaderMutation(remove=name)
-
-
-def headers_filter(forged: frozenset[str]) -> Resource:
-    """The filter that takes off headers which only a policy may set (names in lower case), on every route."""
-    message = header_mutation_pb2.HeaderMutation()
-    for name in sorted(forged):
-        message.mutations.request_mutations.append(remove_header(name))
-    return extension(names.HEADERS, message)
 
 
 def headers_override(keys: str | None, release: str | None) -> Any:

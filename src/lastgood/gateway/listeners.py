@@ -11,6 +11,7 @@ from typing import Any
 from envoy.config.core.v3 import config_source_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as filter_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
@@ -69,7 +70,7 @@ def _connection_manager(name: str, slots: int) -> Any:
     _find_scope(message, name)
     _filter(message, names.ANSWER, discovered=(_COMPOSITE,))
     _filter(message, names.HOST, discovered=(_TYPE + "filters.http.lua.v3.Lua",))
-    _filter(message, names.HEADERS, discovered=(_MUTATION,))
+    _filter(message, names.HEADERS, filter_pb2.HeaderMutation())
     _filter(message, names.CORS, cors_pb2.Cors())
     _filter(message, names.IP, rbac_pb2.RBAC())
     _filter(message, names.JWT, discovered=(_TYPE + "filters.http.jwt_authn.v3.JwtAuthentication",))

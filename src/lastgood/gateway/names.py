@@ -14,7 +14,7 @@ ANSWER_PATH = "/.well-known/lastgood"
 # Filters of the chain, in their order. Those marked ECDS are resources of their own.
 ANSWER = "lastgood.answer"  # ECDS: answers ANSWER_PATH
 HOST = "lastgood.host"  # ECDS: finds the table of a host that is not written as configured
-HEADERS = "lastgood.headers"  # ECDS: takes forged headers off; routes say which keys and which release
+HEADERS = "lastgood.headers"  # routes say here which keys must hold and which release they are
 CORS = "lastgood.cors"
 IP = "lastgood.ip"
 JWT = "lastgood.jwt"  # ECDS

@@ -40,17 +40,21 @@ route = st.fixed_dictionaries(
             }
         ),
         "to": st.sampled_from(("u", "v")),
-        "use": st.sampled_from(([], ["office"])),
+        "use": st.sampled_from(([], ["office"], None)),
     }
 )
 tables = st.dictionaries(st.sampled_from([f"r{number}" for number in range(6)]), route, max_size=6)
 
 
-def _configuration(routes: dict[str, Any]) -> Configuration:
+def _configuration(routes: dict[str, Any], variant: int = 0) -> Configuration:
+    """The bits of ``variant`` change a policy, an upstream, the listener's default policies."""
     return configuration(
-        listeners={"web": {"port": 80}},
-        policies={"office": {"ip": {"allow": ["10.0.0.0/8"]}}},
-        upstreams={name: {"endpoints": [f"127.0.0.1:{port}"]} for name, port in (("u", 1), ("v", 2))},
+        listeners={"web": {"port": 80, "use": ["home"] if variant & 4 else []}},
+        policies={
+            "office": {"ip": {"allow": ["10.0.0.0/8", *(["11.0.0.0/8"] if variant & 1 else [])]}},
+            "home": {"ip": {"deny": ["1.1.1.1"]}},
+        },
+        upstreams={name: {"endpoints": [f"127.0.0.1:{port}"]} for name, port in (("u", 1), ("v", 2 + (variant & 2)))},
         routes=[{"name": name, **item} for name, item in routes.items()],
     )
 
@@ -103,16 +107,18 @@ def test_every_request_is_routed_as_the_base_alone_or_as_the_candidate_alone(
             assert not taken.stat_prefix
 
 
-@given(st.lists(tables, min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
-def test_a_cache_changes_nothing(history: list[dict[str, Any]]) -> None:
+@given(st.lists(st.tuples(tables, st.integers(0, 7)), min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_a_cache_changes_nothing(history: list[tuple[dict[str, Any], int]]) -> None:
     cache = CompileCache()
-    for routes in history:
-        said = _configuration(routes)
-        assert _compile(said, cache=cache) == _compile(said)
-    for routes in history[:2]:
-        pair = (_configuration(routes), _configuration(history[-1]))
-        assert _compile(*pair, cache=cache) == _compile(*pair)
+    routes: dict[str, Any] = {}
+    told = []
+    for more, variant in history:
+        routes = {**routes, **more}
+        told.append(_configuration(routes, variant))
+        assert _compile(told[-1], cache=cache) == _compile(told[-1])
+    for said in told[:2]:
+        assert _compile(said, told[-1], cache=cache) == _compile(said, told[-1])
 
 
 @given(tables, tables)

@@ -48,6 +48,7 @@ def _provider(used: Used, jwt: Jwt) -> Any:
         provider.from_headers.add(name=jwt.header.lower())
     else:
         provider.from_headers.add(name="authorization", value_prefix="Bearer ")
+    # The filter takes these headers off every request, of routes without the policy too: they cannot be forged.
     for claim, header in sorted(jwt.forward.items()):
         provider.claim_to_headers.add(claim_name=claim, header_name=header.lower())
     if jwt.claims:
@@ -58,13 +59,6 @@ def _provider(used: Used, jwt: Jwt) -> Any:
 def jwt_override(used: Used) -> Any:
     """What a route says to the filter."""
     return config_pb2.PerRouteConfig(requirement_name=used.digest)
-
-
-def forwarded_headers(policies: Iterable[Used]) -> frozenset[str]:
-    """Headers (lower case) that carry claims; clients cannot send them, on no route."""
-    return frozenset(
-        header.lower() for used in policies if used.policy.jwt for header in used.policy.jwt.forward.values()
-    )
 
 
 def claims_override(used: Used) -> Any | None:
