@@ -122,7 +122,7 @@ def _has_reference(native: pygit2.Repository, name: str) -> bool:
 
 
 def _missing(native: pygit2.Repository, text: str) -> Unavailable:
-    if native.head_is_unborn and native.is_empty:
+    if native.head_is_unborn and not native.raw_listall_references():
         return Unavailable(
             "the repository has no commit yet", where=native.path, next="git add lastgood.yaml, then git commit"
         )

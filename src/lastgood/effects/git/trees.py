@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import partial
+from operator import attrgetter
 
 import pygit2
 
@@ -18,7 +20,7 @@ from lastgood.ports import TreeFile
 LARGEST_FILE = 16 * 1024 * 1024
 """Bytes; a configuration of 10,000 routes is about 3 MB."""
 
-_LINK, _SUBMODULE, _TREE = 0o120000, 0o160000, 0o040000
+_LINK, _SUBMODULE = 0o120000, 0o160000
 _CACHED_LISTINGS = 64
 _LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -86,7 +88,7 @@ class Trees:
                 self._listings.move_to_end(key)
                 return self._listings[key]
         try:
-            listing = tuple(sorted(self._walk(tree, prefix), key=lambda file: file.path))
+            listing = tuple(sorted(self._walk(tree, prefix), key=attrgetter("path")))
         except (pygit2.GitError, KeyError) as error:
             raise damaged(self._native, f"below {prefix or 'the root'} of tree {tree.id}", error) from error
         with self._lock:
@@ -104,13 +106,8 @@ class Trees:
                 yield self._file(path, str(entry.id), int(entry.filemode))
 
     def _file(self, path: str, blob_id: str, mode: int) -> TreeFile:
-        return TreeFile(
-            path=path,
-            blob_id=blob_id,
-            read=lambda: self._content(path, blob_id, mode),
-            mode=mode,
-            size=lambda: 0 if mode == _SUBMODULE else self._size(path, blob_id),
-        )
+        read = partial(self._content, path, blob_id, mode)
+        return TreeFile(path, blob_id, read, mode, int if mode == _SUBMODULE else partial(self._size, path, blob_id))
 
     def _size(self, path: str, blob_id: str) -> int:
         try:

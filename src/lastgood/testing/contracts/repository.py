@@ -13,7 +13,9 @@ from lastgood.ports import Gone, Moved, Repository, RevertOrder, Rewritten, Unch
 class Commits(Protocol):
     """Commits changes (None removes a file) to the branch that is checked out, ``main``; returns the id."""
 
-    def __call__(self, files: Mapping[str, bytes | None], message: str) -> str: ...
+    def __call__(self, files: Mapping[str, bytes | None], message: str) -> str:
+        """Commit."""
+        ...
 
 
 @dataclass(frozen=True)
