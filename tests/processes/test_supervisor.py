@@ -240,6 +240,17 @@ async def test_it_is_brought_back_detached_and_only_once(site: Site) -> None:
     await client.shutdown(keep=False)
 
 
+async def test_nothing_of_our_environment_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither secrets, nor our own marker: stopping us would then stop the supervisor that has to bring us back."""
+    monkeypatch.setenv("LASTGOOD_MARKER", "somebody/else/0/0")
+    monkeypatch.setenv("TOKEN", "hunter2hunter2")
+    client = await ensure_supervisor(str(site.root))
+    environment = Path(f"/proc/{await client.ping()}/environ").read_bytes()
+    assert b"LASTGOOD_MARKER" not in environment
+    assert b"hunter2" not in environment
+    await client.shutdown(keep=False)
+
+
 async def test_a_stale_socket_is_replaced_and_is_ours_alone(site: Site) -> None:
     Path(site.run.socket_path).write_text("left behind")
     client = site.supervise()
@@ -324,6 +335,32 @@ async def test_sigkill_of_all_after_the_grace(site: Site) -> None:
     took = time.monotonic() - started
     assert 0.4 <= took < 2.5
     assert site.ours("a") == set()
+
+
+async def test_what_stays_when_its_leader_left_is_killed_after_the_grace(site: Site) -> None:
+    client = site.supervise()
+    script = "sh -c \"trap '' TERM; echo ready; while :; do sleep 1; done\" & exec sleep 1000"
+    await client.start(site.spec("a", "sh", "-c", script, grace_s=0.4))
+    site.until(lambda: "ready" in site.log("a"))
+    started = time.monotonic()
+    assert await client.stop("a")
+    assert time.monotonic() - started >= 0.4
+    assert site.ours("a") == set()
+
+
+@pytest.mark.parametrize("watched", [True, False])
+async def test_one_that_is_not_restarted_leaves_nothing_behind_either(site: Site, watched: bool) -> None:
+    client = site.supervise()
+    first = await client.start(site.spec("a", "sh", "-c", "sleep 1000 & wait", restart="never"))
+    site.until(lambda: len(site.ours("a")) == 2)
+    if not watched:
+        site.kill_supervisor()
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    if not watched:
+        client = site.supervise()
+    await until(client, "a", phase="exited")
+    site.until(lambda: not site.ours("a"))
 
 
 async def test_a_shorter_grace_shortens_a_stop_under_way(site: Site) -> None:

@@ -41,6 +41,7 @@ def test_lines_of_a_key_are_taken_out_one_by_one() -> None:
 
 def test_values_that_overlap_go_together() -> None:
     assert Redactor(["abcdef", "defghi", "cdef"]).redact("xabcdefghix") == "x[redacted]x"
+    assert Redactor(["abab"]).redact("xababab") == "x[redacted]"
 
 
 def test_it_does_not_show_what_it_knows() -> None:

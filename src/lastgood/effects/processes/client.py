@@ -157,6 +157,9 @@ def _start_detached(run: RunDirectory) -> None:
     command = [sys.executable, "-P", "-m", "lastgood.effects.processes.supervisor", "--detach", run.root]
     with open(run.log_path, "ab", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o600)) as log:
         # Its exit code says little: whether it answers is what decides.
-        subprocess.run(
-            command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        try:
+            subprocess.run(
+                command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=10
+            )
+        except subprocess.TimeoutExpired:
+            pass  # a machine that is stuck; the caller has a deadline of its own
