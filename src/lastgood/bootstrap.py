@@ -97,13 +97,14 @@ def open_journal(places: Places, *, read_only: bool = False) -> SqliteJournal:
 
 def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     """What reads revisions, or why the repository cannot be opened."""
+    from lastgood.effects.git.opening import discover
     from lastgood.effects.git.repository import GitRepository
     from lastgood.effects.secrets import SecretStore
     from lastgood.errors import LastgoodError
     from lastgood.operations.drafting import Drafting
 
     try:
-        repository = GitRepository(places.root)
+        repository = GitRepository(discover(places.root))
     except LastgoodError as error:
         return None, error.what
     store = SecretStore(places.secrets)
@@ -138,7 +139,6 @@ def make_controller(
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
     from lastgood.gateway.runtime import runtime_resource
-    from lastgood.gateway.snapshot import Generation
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
@@ -160,7 +160,7 @@ def make_controller(
         preflight=Preflight(folder, SupervisedLauncher(processes, "preflight")) if processes else None,
         take_over=take_over,
     )
-    gateway = GatewayDriver(proxies, lambda number: Generation(number, configurations.of(number)))
+    gateway = GatewayDriver(proxies, configurations.of)
     drafting, why = make_drafting(places)
     git = GitDriver(drafting.repository if drafting else None, why)
     loop = Loop(World(clock, journal, {"gateway": gateway, "git": git}), on_event=on_event)

@@ -21,7 +21,7 @@ def test_a_release_goes_live_bakes_and_is_known_good() -> None:
     assert state.live == 2
     assert state.verdict(2).name == "good"
     assert state.verdict(2).basis == "timed"
-    assert sim.system.instances == {("catalog", "v1"): 0, ("catalog", "v2"): 2}
+    assert sim.system.instances == {("catalog", "v2"): 2}
     assert sim.system.schema == {"main": "002"}
     assert not sim.system.violations
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lastgood.config.configuration import Configuration
 from lastgood.errors import LastgoodError
 from lastgood.gateway.snapshot import Generation, Traffic
 from lastgood.ports import Proxies
@@ -14,17 +15,21 @@ from lastgood.release.observed import Fact
 from lastgood.release.release import GATEWAY
 from lastgood.release.step import Step
 
-GenerationOf = Callable[[int], Generation]
-GENERATIONS = 4
+ConfigurationOf = Callable[[int], Configuration]
+EndpointsOf = Callable[[int], Mapping[str, tuple[str, ...]]]
+CONFIGURATIONS = 4
 
 
 class GatewayDriver:
     """Moves ``gateway``. What it says is served is what every connected proxy acknowledged last."""
 
-    def __init__(self, proxies: Proxies, generation_of: GenerationOf) -> None:
+    def __init__(
+        self, proxies: Proxies, configuration_of: ConfigurationOf, endpoints_of: EndpointsOf = lambda number: {}
+    ) -> None:
         self._proxies = proxies
-        self._generation_of = generation_of
-        self._generations: OrderedDict[int, Generation] = OrderedDict()
+        self._configuration_of = configuration_of
+        self._endpoints_of = endpoints_of
+        self._configurations: OrderedDict[int, Configuration] = OrderedDict()
         self._served: dict[str, Any] = {"base": None, "candidate": None, "percent": 0.0}
 
     async def restore(self, served: Mapping[str, Any] | None, accepted: Mapping[str, Any] | None) -> None:
@@ -75,13 +80,13 @@ class GatewayDriver:
         return Traffic(made[0], made[1] if len(made) > 1 else None, float(args["percent"]))
 
     async def _generation(self, number: int) -> Generation:
-        """Read once: a shift back must not wait for a thread."""
-        if number not in self._generations:
-            while len(self._generations) >= GENERATIONS:
-                self._generations.popitem(last=False)
-            self._generations[number] = await asyncio.to_thread(self._generation_of, number)
-        self._generations.move_to_end(number)
-        return self._generations[number]
+        """A release with the endpoints of now; its configuration is read once, so that a shift waits for no thread."""
+        if number not in self._configurations:
+            while len(self._configurations) >= CONFIGURATIONS:
+                self._configurations.popitem(last=False)
+            self._configurations[number] = await asyncio.to_thread(self._configuration_of, number)
+        self._configurations.move_to_end(number)
+        return Generation(number, self._configurations[number], dict(self._endpoints_of(number)))
 
     async def _silent(self, step: Step) -> Mapping[str, Any]:
         """Count what the left release still gets, once all proxies have acknowledged: the proof by counters."""

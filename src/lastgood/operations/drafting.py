@@ -8,6 +8,7 @@ from typing import Literal
 
 from lastgood.config.configuration import Configuration, Entry, canonical, digest_of
 from lastgood.config.load import Cache, Loaded, load
+from lastgood.config.parse import is_source
 from lastgood.config.repository_files import RepositoryItem
 from lastgood.errors import ConfigError, Problem
 from lastgood.operations.deploy import Draft
@@ -76,7 +77,7 @@ class Drafting:
     def _files(self, oid: str) -> list[SourceFile]:
         main = self.repository.files(oid, MAIN_FILE)
         more = self.repository.files(oid, MORE_FILES)
-        return [*main, *(file for file in more if file.path.endswith((".yaml", ".yml")))]
+        return [file for file in (*main, *more) if is_source(file.path)]
 
     def _branch_at(self, revision: Revision) -> str | None:
         head = self.repository.head()

@@ -16,7 +16,7 @@ from lastgood.operations.world import Request, View, World
 from lastgood.ports import JournalFull, Stamp
 from lastgood.release import events as ev
 from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide
-from lastgood.release.observed import Fact, Observed
+from lastgood.release.observed import Fact, Observed, kind_of
 from lastgood.release.release import Release
 from lastgood.release.state import State, evolve, fold
 from lastgood.release.step import Step
@@ -172,11 +172,11 @@ class Loop:
         self._write([(done.deployment, ended)], back=deployment.plan.goes_back)
 
     async def _look(self, part: str) -> None:
-        driver = self._world.driver(part)
+        kind = kind_of(part)
         try:
-            self.observed = self.observed.merged(await driver.observe())
+            self.observed = self.observed.seen(kind, await self._world.driver(part).observe())
         except LastgoodError:
-            self.observed = Observed(self.observed.facts, self.observed.unknown | {part})
+            self.observed = self.observed.unseen(kind)
 
     # --- deciding ----------------------------------------------------------------------------------------------
 

@@ -20,9 +20,14 @@ class Fact:
     stable: bool = True
 
 
+def kind_of(part: str) -> str:
+    """``service`` of ``service:catalog``."""
+    return part.partition(":")[0]
+
+
 @dataclass(frozen=True)
 class Observed:
-    """All facts by ``(part, key)``; a part in ``unknown`` could not be observed (never taken for gone)."""
+    """All facts by ``(part, key)``; a kind of parts in ``unknown`` could not be observed (never taken for gone)."""
 
     facts: dict[tuple[str, str], Fact]
     unknown: frozenset[str] = frozenset()
@@ -41,9 +46,15 @@ class Observed:
         """Which facts there are about a part."""
         return frozenset(key for owner, key in self.facts if owner == part)
 
-    def merged(self, newer: Iterable[Fact]) -> Observed:
-        """With facts that were seen later."""
-        return Observed({**self.facts, **{(fact.part, fact.key): fact for fact in newer}}, self.unknown)
+    def seen(self, kind: str, facts: Iterable[Fact]) -> Observed:
+        """After a new look at a kind of parts: what it no longer shows is gone, not remembered."""
+        kept = {key: fact for key, fact in self.facts.items() if kind_of(fact.part) != kind}
+        kept.update(((fact.part, fact.key), fact) for fact in facts)
+        return Observed(kept, self.unknown - {kind})
+
+    def unseen(self, kind: str) -> Observed:
+        """After a look that failed: what was seen last stays, and is marked unknown."""
+        return Observed(self.facts, self.unknown | {kind})
 
     def basis(self) -> str:
         """Digest of the stable facts: what a plan was made for."""

@@ -166,7 +166,7 @@ class SimDriver:
         self.system.instances[step.part.partition(":")[2], step.args["digest"]] = step.args["instances"]
 
     def _stop(self, step: Step) -> None:
-        self.system.instances[step.part.partition(":")[2], step.args["digest"]] = 0
+        self.system.instances.pop((step.part.partition(":")[2], step.args["digest"]), None)
 
     def _migrate_up(self, step: Step) -> None:
         self.system.schema[step.part.partition(":")[2]] = step.args["to"]
