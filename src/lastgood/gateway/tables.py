@@ -106,11 +106,14 @@ def advance(previous: Index, outline: Outline, clusters: Mapping[str, str]) -> I
 
 
 def _changed(old: Configuration, new: Configuration) -> set[str]:
-    before = old.entries
-    pairs = zip(new.entries.items(), map(before.get, new.entries), strict=True)
-    others = ((key, entry, was) for (key, entry), was in pairs if was is not entry)
-    changed = {key for key, entry, was in others if was is None or was.digest != entry.digest}
-    return changed | (before.keys() - new.entries.keys())
+    """Keys of entries that differ, are new or are gone; the one look at every entry, hence the shape."""
+    before, after = old.entries, new.entries
+    others = [key for key, entry in after.items() if before.get(key) is not entry]
+    added = sum(key not in before for key in others)
+    changed = {key for key in others if key not in before or before[key].digest != after[key].digest}
+    if len(before) + added == len(after):
+        return changed
+    return changed | (before.keys() - after.keys())
 
 
 def _policies(previous: Index, configuration: Configuration, changed: set[str]) -> Mapping[str, Used]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.gateway.compile.envoy_world import World, configuration
 
 from lastgood.errors import Refused, Unavailable
+from lastgood.gateway.snapshot import EXTENSION
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 OTHER_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -228,3 +230,22 @@ async def test_the_listeners_policies_hold_where_a_route_names_none(world: World
     await world.serve(world.shop(listeners=listeners, policies=policies, routes=routes))
     assert await _statuses(world, "/d") == {403}
     assert await _statuses(world, "/own") == {200}
+
+
+async def test_filters_that_do_not_know_a_routes_policy_refuse(world: World) -> None:
+    """What a wrong order of pushes, or a half of a snapshot, leads to: closed, never open."""
+    world.secrets = {"secret:k": "sesame"}
+    policies = {
+        "customers": {"jwt": {"issuer": "https://id", "jwks": _jwks(KEY)}},
+        "partners": {"api_key": {"header": "x-api-key", "clients": {"acme": "secret:k"}}},
+    }
+    routes = [_on_every_host("token", "/token", "customers"), _on_every_host("key", "/key", "partners")]
+    whole = await world.serve(world.shop(policies=policies, routes=routes))
+    bare = world.compile_only(world.shop()).resources[EXTENSION]
+    await world.ads.push(replace(whole, resources={**whole.resources, EXTENSION: bare}))
+    asked = {**_bearer(_token()), "x-api-key": "sesame"}
+    assert await _statuses(world, "/token", **asked) <= {401, 403}
+    assert await _statuses(world, "/key", **asked) == {403}
+    await world.ads.push(whole)
+    assert await _statuses(world, "/token", **asked) == {200}
+    assert await _statuses(world, "/key", **asked) == {200}
