@@ -214,13 +214,14 @@ class RevertOrder:
 class Reverted:
     """What became of a revert. ``commit`` None: there was nothing to do, the branch holds this content already.
 
-    ``branch`` is where the commit is: the one ``asked`` for, or ``lastgood/revert-r12``; then ``why`` says why and
-    ``commands`` what a person types next.
+    ``branch`` is where the commit is: the one ``asked`` for, or ``aside`` (``lastgood/revert-r12``); then ``why`` says
+    why and ``commands`` what a person types next.
     """
 
     commit: str | None
     branch: str
     asked: str
+    aside: str
     updated_work_tree: bool = False
     conflicts: tuple[str, ...] = ()
     why: str = ""
