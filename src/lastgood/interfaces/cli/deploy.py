@@ -1,0 +1,76 @@
+"""``lastgood deploy``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from lastgood.interfaces.cli import render_changes
+from lastgood.interfaces.cli.asking import only_controller
+from lastgood.interfaces.cli.client import DRAFT_S
+from lastgood.interfaces.cli.following import finish
+from lastgood.interfaces.cli.options import Basis, Goal, NoWait, Why, percentage, seconds
+from lastgood.interfaces.cli.session import Session, without_nothing
+
+
+def deploy(
+    session: Session,
+    revision: Annotated[str, typer.Argument(metavar="[REVISION]", help="A branch, tag or commit.")] = "HEAD",
+    confirm_within: Annotated[
+        str | None,
+        typer.Option(
+            "--confirm-within", metavar="TIME", help="Go back by itself unless `lastgood confirm` comes in time (10m)."
+        ),
+    ] = None,
+    percent: Annotated[
+        str,
+        typer.Option("--percent", metavar="N", help="Hold at this share of the requests; `promote` moves the rest."),
+    ] = "100",
+    why: Why = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Deploy content that is held because it made a release bad; needs -m.")
+    ] = False,
+    basis: Basis = None,
+    wait: Annotated[
+        Goal,
+        typer.Option(
+            "--wait", help="Until the proxies have it, until it counts as good, or until nothing is left to do."
+        ),
+    ] = "converged",
+    no_wait: NoWait = False,
+) -> int:
+    """Deploy a commit; if it fails, the requests go back by themselves.
+
+    It is checked, tried on a proxy without traffic, loaded beside what runs, gets the requests, and has to prove
+    itself. The exit code is 6 when it went back.
+    """
+    body = without_nothing(
+        {
+            "revision": revision,
+            "by": session.person,
+            "why": why,
+            "percent": percentage(percent),
+            "confirm_within_s": seconds(confirm_within, "--confirm-within"),
+            "force": force,
+            "basis": basis,
+        }
+    )
+    answer = only_controller(session, lambda controller: controller.post("/v1/deploy", body, DRAFT_S))
+    session.say(begun(answer))
+    if answer["deployment"] is None:
+        session.give(answer, [f"r{answer['release']} is live already with exactly this content: nothing to do"])
+        return 0
+    return finish(session, answer, goal=wait, no_wait=no_wait)
+
+
+def begun(answer: Mapping[str, Any]) -> list[str]:
+    """What is being deployed, and what that changes."""
+    lines = render_changes.revision_notes(answer)
+    if answer["deployment"] is None:
+        return lines
+    lines.append(f"d{answer['deployment']}: deploying r{answer['release']}, {render_changes.revision(answer)}")
+    if answer.get("same_as") is not None:
+        lines.append(f"its content is that of r{answer['same_as']}, which is good: it needs no trial")
+    return [*lines, *render_changes.changes(answer["changes"], "  what it serves is not different")]

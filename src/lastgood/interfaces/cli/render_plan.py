@@ -1,0 +1,47 @@
+"""What a deployment or a rollback would do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lastgood.interfaces.cli import render_changes
+from lastgood.interfaces.cli.render_deployment import name
+
+
+def way_back(found: Mapping[str, Any]) -> list[str]:
+    """REVERTS, KEEPS, LOOSENS, BLOCKED."""
+    lines = [f"{name(found['from'])} -> {name(found['to'])}: {found['why']}"]
+    lines += skipped(found["skipped"])
+    lines += [f"BLOCKED  {reason}" for reason in found["blocked"]]
+    lines += [f"LOOSENS  {text}" for text in found["loosens"]]
+    reverts = [one for one in found["reverts"] if one["effect"] != "loosens"]
+    if reverts:
+        lines += ["REVERTS", *render_changes.changes(reverts)]
+    if found["keeps"]:
+        lines.append(f"KEEPS    {', '.join(found['keeps'])}")
+    lines += ["steps", *(f"  {step['shows'] or step['id']}" for step in found["steps"])]
+    accept = " --accept-loosening" if found["loosens"] else ""
+    command = f"lastgood rollback r{found['to']}{accept} --basis {found['basis']}"
+    lines.append(f"nothing was changed; to go exactly this way: {command}")
+    return lines
+
+
+def skipped(found: list[Any]) -> list[str]:
+    """Newer releases that were passed over."""
+    return [f"  passed over: r{number}, it is {verdict}" for number, verdict in found]
+
+
+def way_forward(found: Mapping[str, Any]) -> list[str]:
+    """What deploying a revision would change."""
+    lines = [
+        f"{render_changes.revision(found)}, compared to {name(found['live'])}",
+        *render_changes.changes(found["changes"], "  no difference: there would be nothing to do"),
+        *render_changes.revision_notes(found),
+    ]
+    if found["held_by"] is not None:
+        lines.append(f"held: it contains what made r{found['held_by']} bad (lastgood deploy --force -m WHY)")
+    lines.append(
+        f"nothing was changed; to deploy it: lastgood deploy {found['revision'][:12]} --basis {found['basis']}"
+    )
+    return lines

@@ -1,0 +1,112 @@
+"""The whole system at a glance. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lastgood.interfaces.cli.render_deployment import name
+from lastgood.interfaces.cli.text import columns, counted, lasting, milliseconds, moment
+
+_MARKS = {"waits": "-", "started": "...", "ended": "ok", "failed": "fail"}
+
+
+def status(found: Mapping[str, Any]) -> list[str]:
+    """Lines for ``lastgood status``; the most alarming ones first."""
+    return [
+        *_alarms(found),
+        *_live(found),
+        *_known_good(found),
+        *(deployment(found["deployment"]) if found["deployment"] else []),
+        *_gateway(found),
+        *_proxies(found),
+        _controller(found),
+    ]
+
+
+def _alarms(found: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if found["unjournaled"]:
+        lines.append(f"UNJOURNALED: {counted(found['unjournaled'], 'event')} wait for room on the disk")
+    under_way = found["deployment"]
+    if under_way and under_way["halted"]:
+        lines.append(f"HALTED: d{under_way['deployment']}: {under_way['halted']['why']}")
+        lines += [f"  choose: {choice}" for choice in under_way["halted"]["choices"]]
+    return lines
+
+
+def _live(found: Mapping[str, Any]) -> list[str]:
+    live = found["live"]
+    if live is None:
+        return ["nothing is live yet: lastgood deploy"]
+    at = f" at {live['revision'][:12]}" if live["revision"] else ""
+    verdict = f"{live['verdict']}, {live['evidence']}" if live["evidence"] else live["verdict"]
+    return [f'live: r{live["release"]} "{live["subject"]}"{at} ({verdict})']
+
+
+def _known_good(found: Mapping[str, Any]) -> list[str]:
+    if found["live"] is None:
+        return []
+    good = ", ".join(f"r{number}" for number in reversed(found["known_good"]))
+    return [f"known good: {good or 'no release yet'}"]
+
+
+def deployment(found: Mapping[str, Any]) -> list[str]:
+    """A deployment with its steps."""
+    why = f': "{found["why"]}"' if found["why"] else ""
+    lines = [
+        f"d{found['deployment']}: {found['intent']} {name(found['from'])} -> {name(found['asked'])}, "
+        f"by {found['by']}, {moment(found['at'])}{why}"
+    ]
+    if found["replanned"]:
+        lines.append(f"  going to {name(found['target'])} instead: {found['replanned']}")
+    lines += columns([_step(step) for step in found["steps"]], indent="  ")
+    if found["confirm_left_s"] is not None:
+        left = lasting(max(0.0, found["confirm_left_s"]))
+        lines.append(f"  it goes back by itself in {left}, unless: lastgood confirm")
+    return lines
+
+
+def _step(step: Mapping[str, Any]) -> list[str]:
+    told = ""
+    if step.get("error"):
+        told = str(step["error"])
+    elif step.get("left_s") is not None:
+        told = f"{lasting(step['left_s'])} left"
+    elif step.get("took_ms") is not None and step["verb"] not in ("bake", "hold", "confirm"):
+        told = milliseconds(step["took_ms"])
+    return [_MARKS.get(step["phase"], step["phase"]), step["shows"] or step["id"], told]
+
+
+def _gateway(found: Mapping[str, Any]) -> list[str]:
+    gateway = found["gateway"]
+    lines = []
+    if gateway["base"] is not None and gateway["candidate"] is not None:
+        lines.append(
+            f"gateway: {name(gateway['base'])} and {name(gateway['candidate'])} are loaded, "
+            f"{gateway['percent']:g} % of the requests go to {name(gateway['candidate'])}"
+        )
+    if found["unknown"]:
+        lines.append(f"could not be observed: {', '.join(found['unknown'])}")
+    return lines
+
+
+def _proxies(found: Mapping[str, Any]) -> list[str]:
+    if found.get("controller") is None:
+        return []
+    rows = []
+    for proxy in found["proxies"]:
+        told = "connected" if proxy["connected"] else "away: what it serves is unknown"
+        refusal = f"refused: {proxy['refusal']}" if proxy["refusal"] else ""
+        rows.append([f"{proxy['name']}:", told, refusal])
+    return columns(rows) if rows else ["proxies: none"]
+
+
+def _controller(found: Mapping[str, Any]) -> str:
+    about = found.get("controller")
+    if about is None:
+        return (
+            "controller: not running, this is what the journal says last; of the proxies nothing is known: lastgood up"
+        )
+    follows = f", follows {about['follows']}" if about.get("follows") else ""
+    return f"controller: process {about['pid']}, epoch {about['epoch']}{follows}"

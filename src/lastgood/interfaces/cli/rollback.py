@@ -1,0 +1,170 @@
+"""``lastgood rollback``: with the controller, or without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lastgood.errors import Conflict, LastgoodError, Refused, Unavailable
+from lastgood.interfaces.cli import render_plan
+from lastgood.interfaces.cli.asking import FROZEN_S, alone, controller_for_emergency
+from lastgood.interfaces.cli.client import Controller
+from lastgood.interfaces.cli.following import INTERRUPTED, conclude, finish
+from lastgood.interfaces.cli.options import Basis, NoWait, Why
+from lastgood.interfaces.cli.planning import plan_back, rollback_ask, show_way_back
+from lastgood.interfaces.cli.session import Session, without_nothing
+
+if TYPE_CHECKING:
+    from lastgood.operations.verbs import Verbs
+
+Body = dict[str, Any]
+
+
+def rollback(
+    session: Session,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TARGET]", help="`previous`, r12, r12~1, a tag or a commit; nothing: the last known good."
+        ),
+    ] = None,
+    why: Why = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what it would do, as `lastgood plan rollback`.")
+    ] = False,
+    accept_loosening: Annotated[
+        bool, typer.Option("--accept-loosening", help="Go back even where that loosens security.")
+    ] = False,
+    no_revert_commit: Annotated[
+        bool,
+        typer.Option("--no-revert-commit", help="Leave Git alone; a branch that is followed still has the bad commit."),
+    ] = False,
+    basis: Basis = None,
+    no_wait: NoWait = False,
+) -> int:
+    """Go back to the last release known to be good, or to TARGET.
+
+    Requests first, then Git. Works without a controller, without the repository and without Git.
+    """
+    body = without_nothing(
+        {
+            "target": target,
+            "by": session.person,
+            "why": why,
+            "accept_loosening": accept_loosening,
+            "revert_commit": not no_revert_commit,
+            "basis": basis,
+        }
+    )
+    if dry_run:
+        return show_way_back(session, body)
+    controller = controller_for_emergency(session)
+    try:
+        return _go(session, controller, body, no_wait)
+    except Refused as refusal:
+        if not session.can_ask:
+            raise _naming_the_flag(refusal, session, body) from None
+        return _go(session, controller, _answered(session, body, refusal), no_wait)
+
+
+def _go(session: Session, controller: Controller | None, body: Body, no_wait: bool) -> int:
+    if controller is None:
+        return _alone(session, body)
+    answer = controller.post("/v1/rollback", body)
+    session.say(begun(answer))
+    return finish(session, answer, goal="ended", no_wait=no_wait)
+
+
+def begun(answer: Mapping[str, Any]) -> list[str]:
+    """Where it goes, why there, and what was passed over."""
+    head = f"d{answer['deployment']}: r{answer['from']} -> r{answer['release']}, {answer['why']}"
+    return [head, *render_plan.skipped(answer["skipped"])]
+
+
+# --- questions ---------------------------------------------------------------------------------------------------
+
+
+def _answered(session: Session, body: Body, refusal: Refused) -> Body:
+    """The request with a person's answer to the question it was refused with; raises the refusal on a no."""
+    try:
+        plan = plan_back(session, body)
+    except Refused:
+        return _offer_previous(session, body, refusal)
+    if not plan["loosens"] or body["accept_loosening"]:
+        raise refusal
+    session.say([f"going back to r{plan['to']} loosens security:", *(f"  LOOSENS  {text}" for text in plan["loosens"])])
+    if not session.ask("Accept that and go back?"):
+        raise refusal
+    return {**body, "target": f"r{plan['to']}", "accept_loosening": True, "basis": plan["basis"]}
+
+
+def _offer_previous(session: Session, body: Body, refusal: Refused) -> Body:
+    """Nothing is known good: offer the release that was live before, named as what it is."""
+    if body.get("target") is not None:
+        raise refusal
+    try:
+        plan = plan_back(session, {**body, "target": "previous"})
+    except LastgoodError:
+        raise refusal from None
+    session.say([f"{refusal.what}", *(f"  LOOSENS  {text}" for text in plan["loosens"])])
+    loosens = " which loosens security," if plan["loosens"] else ""
+    if not session.ask(f"Go back to r{plan['to']},{loosens} without proof that it is good?"):
+        raise refusal
+    accepted = body["accept_loosening"] or bool(plan["loosens"])
+    return {**body, "target": f"r{plan['to']}", "accept_loosening": accepted, "basis": plan["basis"]}
+
+
+def _naming_the_flag(refusal: Refused, session: Session, body: Body) -> Refused:
+    """Nobody is there to ask: the same refusal, with the flag that answers the question."""
+    if body["accept_loosening"]:
+        return refusal
+    try:
+        plan = plan_back(session, body)
+    except LastgoodError:
+        return refusal
+    if not plan["loosens"]:
+        return refusal
+    return Refused(refusal.what, where=refusal.where, next=f"lastgood rollback r{plan['to']} --accept-loosening")
+
+
+# --- without a controller ----------------------------------------------------------------------------------------
+
+
+def _alone(session: Session, body: Body) -> int:
+    from lastgood.interfaces.cli.render_steps import Teller
+    from lastgood.interfaces.http.events import as_json
+
+    teller, made = Teller(), {"deployment": 0}
+    last: dict[str, Any] = {}
+
+    async def action(verbs: Verbs) -> dict[str, Any]:
+        answer = await verbs.rollback(rollback_ask(body))
+        made["deployment"] = answer["deployment"]
+        session.say(begun(answer))
+        return answer
+
+    def is_over(verbs: Verbs) -> bool:
+        begun_one = verbs.loop.state.deployments[made["deployment"]]
+        if begun_one.ended is None and begun_one.halted is None:
+            return False
+        last["report"] = verbs.report(begun_one.name)
+        return True
+
+    def tell(event: Any) -> None:
+        if event.deployment is not None and event.deployment >= (made["deployment"] or 1):
+            session.say(teller.tell(as_json(event)))
+
+    try:
+        answer = alone(session, action, until=is_over, on_event=tell, patience_s=FROZEN_S)
+    except KeyboardInterrupt:
+        session.note("interrupted: the next lastgood up, or lastgood rollback, goes on with what was begun")
+        return INTERRUPTED
+    except Conflict as error:
+        raise Unavailable(
+            f"the controller neither answers nor is it gone: {error.what}",
+            next="end that process (lastgood doctor names it), then lastgood rollback again: it works without one",
+        ) from error
+    conclude(session, answer, last["report"])
+    return 0
