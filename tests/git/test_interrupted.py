@@ -6,14 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from lastgood.effects.git.locking import locked_branch
-from lastgood.errors import Unavailable
+from lastgood.errors import Conflict, Unavailable
 from tests.git.shop import ENV, Shop, order
 
 GOOD = {"a": b"1", "gone": b"g", "b": b"1"}
@@ -95,37 +94,91 @@ def test_kill_9_at_any_moment_leaves_a_state_that_repetition_mends(shop: Shop) -
         assert shop.git("branch", "--list", "lastgood/*") == ""
 
 
-def test_a_branch_that_moves_underneath_is_merged_anew(shop: Shop) -> None:
-    """Its user commits on, all the time; in the end both are there and nothing is lost."""
+def test_a_branch_that_moves_underneath_is_merged_anew(shop: Shop, tmp_path: Path) -> None:
+    """Its user commits twice just while our commit is being signed: nothing of either is lost."""
     good, bad = shop.commit({"a": b"1", "n": b"0"}), shop.commit({"a": b"2"})
+    _commit_while_signing(shop, tmp_path, times=2)
     shop.git("switch", "-q", "--detach")
-    stop = threading.Event()
-    made: list[str] = []
-
-    def user() -> None:
-        while not stop.is_set() and len(made) < 40:
-            tip = shop.git("rev-parse", "main")
-            commit = shop.git("commit-tree", f"{tip}^{{tree}}", "-p", tip, "-m", f"u{len(made)}")
-            done = subprocess.run(
-                ["git", "-C", str(shop.path), "update-ref", "refs/heads/main", commit, tip],
-                capture_output=True, env=ENV, timeout=10, check=False,
-            )  # fmt: skip
-            made.extend([commit] if done.returncode == 0 else [])
-            time.sleep(0.03)
-
-    thread = threading.Thread(target=user)
-    thread.start()
-    try:
-        done = shop.repository.revert(order(bad, good))
-    finally:
-        stop.set()
-        thread.join(30)
+    done = shop.repository.revert(order(bad, good))
     assert done.branch == "main"
-    assert made
-    ancestors = shop.git("rev-list", "main").split()
-    assert set(made) <= set(ancestors)
-    assert done.commit in ancestors
+    assert shop.git("log", "--format=%s", f"{bad}..main").splitlines() == ["Take r12 back", "user 2", "user 1"]
     assert shop.git("show", "main:a") == "1"
+    assert shop.git("branch", "--list", "lastgood/*") == ""
+
+
+def test_a_branch_that_never_stands_still_is_given_up_untouched(shop: Shop, tmp_path: Path) -> None:
+    good, bad = shop.commit({"a": b"1"}), shop.commit({"a": b"2"})
+    _commit_while_signing(shop, tmp_path, times=99)
+    with pytest.raises(Conflict, match="moved 5 times"):
+        shop.repository.revert(order(bad, good))
+    assert shop.git("log", "--format=%s", f"{bad}..main").splitlines()[-1] == "user 1"
+    assert (shop.path / "a").read_bytes() == b"2"
+    shop.healthy()
+
+
+def test_a_work_tree_that_moves_underneath_has_both(shop: Shop, tmp_path: Path) -> None:
+    """The same with the branch checked out: the user's commit comes from elsewhere and adds nothing to the files."""
+    good, bad = shop.commit({"a": b"1"}), shop.commit({"a": b"2"})
+    _commit_while_signing(shop, tmp_path, times=1)
+    done = shop.repository.revert(order(bad, good))
+    assert done.updated_work_tree
+    assert shop.git("log", "--format=%s", f"{bad}..main").splitlines() == ["Take r12 back", "user 1"]
+    shop.healthy()
+
+
+def _commit_while_signing(shop: Shop, tmp_path: Path, times: int) -> None:
+    """A signing program that takes the opportunity to move ``main``."""
+    program = tmp_path / "gpg"
+    program.write_text(
+        f"""#!/bin/sh
+cat > /dev/null
+n=$(($(cat {tmp_path}/count 2>/dev/null || echo 0) + 1))
+if [ $n -le {times} ]; then
+  echo $n > {tmp_path}/count
+  cd {shop.path} || exit 1
+  new=$(git -c user.name=U -c user.email=u@x commit-tree -p main -m "user $n" 'main^{{tree}}')
+  git update-ref refs/heads/main $new
+fi
+echo "[GNUPG:] SIG_CREATED " >&2
+echo "-----BEGIN PGP SIGNATURE-----"
+echo "-----END PGP SIGNATURE-----"
+"""
+    )
+    program.chmod(0o755)
+    shop.git("config", "gpg.program", str(program))
+    shop.git("config", "commit.gpgsign", "true")
+    shop.git("config", "user.signingkey", "x")
+
+
+def test_a_work_tree_that_cannot_be_written_is_put_back(shop: Shop) -> None:
+    """A filter that fails in the middle, as a full disk would."""
+    good = shop.commit({".gitattributes": b"m* filter=trap\n", **{f"{c}{n}": b"1" for c in "amz" for n in range(9)}})
+    shop.commit({"a0": None, "m0": None, "z0": None, "a10": b"n", "z10": b"n"})
+    bad = shop.commit({f"{c}{n}": b"2" for c in "amz" for n in range(1, 9)})
+    for name, value in {"clean": "cat", "smudge": "false", "required": "true"}.items():
+        shop.git("config", f"filter.trap.{name}", value)
+    done = shop.repository.revert(order(bad, good))
+    assert done.branch == "lastgood/revert-r12"
+    assert "filter" in done.why
+    assert shop.git("rev-parse", "main") == bad
+    assert {f.name: f.read_bytes() for f in shop.path.glob("a*")} == {
+        **{f"a{n}": b"2" for n in range(1, 9)},
+        "a10": b"n",
+    }
+    shop.git("config", "filter.trap.smudge", "cat")
+    shop.healthy()
+
+
+def test_a_sparse_work_tree_stays_sparse(shop: Shop) -> None:
+    good, bad = shop.commit({"in/a": b"1", "out/b": b"1"}), shop.commit({"in/a": b"2", "out/b": b"2", "out/c": b"2"})
+    shop.git("sparse-checkout", "set", "in")
+    assert not (shop.path / "out").exists()
+    done = shop.repository.revert(order(bad, good))
+    assert done.branch == "main", done.why
+    assert (shop.path / "in/a").read_bytes() == b"1"
+    assert not (shop.path / "out").exists()
+    assert shop.git("diff", good, "HEAD") == ""
+    shop.healthy()
 
 
 def test_the_lock_refuses_a_branch_that_is_elsewhere_and_holds_it_otherwise(shop: Shop) -> None:

@@ -40,14 +40,14 @@ def obstacle(work_tree: WorkTree, wanted: Sequence[Change]) -> str | None:
     by_path = {change.path: change for change in wanted}
     dirty = [u.path for u in uncommitted(work_tree.place, untracked="no")]
     foreign = sorted(set(dirty) - by_path.keys())
-    foreign += _different(work_tree.place, [by_path[path] for path in dirty if path in by_path])
+    foreign += different(work_tree.place, [by_path[path] for path in dirty if path in by_path])
     if foreign:
         return f"{work_tree.place} has uncommitted changes: {_few(foreign)}"
     blocked = _in_the_way(work_tree.place, wanted)
     return f"untracked files in {work_tree.place} are in the way: {_few(blocked)}" if blocked else None
 
 
-def _different(place: str, wanted: Sequence[Change]) -> list[str]:
+def different(place: str, wanted: Sequence[Change]) -> list[str]:
     """Which of the paths hold something else on the disk than they are to become."""
     odd, plain = [], []
     for change in wanted:
@@ -87,7 +87,7 @@ def _in_the_way(place: str, wanted: Sequence[Change]) -> list[str]:
             inside = {os.path.relpath(os.path.join(d, f), place) for d, _, names in os.walk(full) for f in names}
             blocked += sorted(inside - tracked)
         elif change.path not in folders:
-            blocked += _different(place, [change])
+            blocked += different(place, [change])
     return sorted(set(blocked))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import pygit2
 
+from lastgood.effects.git.advancing import bring_forward
 from lastgood.effects.git.committing import is_answer_to, message_of, write_commit
 from lastgood.effects.git.locking import locked_branch
 from lastgood.effects.git.merging import Merged, with_kept, without_change
@@ -20,7 +21,7 @@ from lastgood.effects.git.obstacles import obstacle
 from lastgood.effects.git.opening import common_folder, root_of
 from lastgood.effects.git.revisions import check_branch_name, commit_at
 from lastgood.effects.git.trees import check_path
-from lastgood.effects.git.worktrees import WorkTree, bring_forward, changes, holders
+from lastgood.effects.git.worktrees import WorkTree, changes, holders
 from lastgood.errors import Conflict, Refused, Unavailable
 from lastgood.ports import Reverted, RevertOrder
 

@@ -1,15 +1,14 @@
-"""The work trees of a repository: who has a branch checked out, what is uncommitted there, and bringing one forward."""
+"""The work trees of a repository: who has a branch checked out, what is uncommitted, what is to be changed."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
 
-from lastgood.effects.git.command import attempt, run
+from lastgood.effects.git.command import run
 from lastgood.effects.git.merging import entries
 from lastgood.ports import Uncommitted
 
@@ -64,20 +63,6 @@ def uncommitted(place: str, paths: Sequence[str] = (), untracked: str = "all") -
     flags = ["--porcelain=v2", "-z", f"--untracked-files={untracked}", "--no-renames", "--ignore-submodules=dirty"]
     text = run(place, "status", *flags, "--", *paths)
     return tuple(sorted({u.path: u for u in _parsed(text)}.values(), key=lambda u: u.path))
-
-
-def bring_forward(work_tree: WorkTree, old: str, new: str, wanted: Sequence[Change]) -> str | None:
-    """Write the changed files and the index, as a fast-forward does; None, or git's refusal (then nothing moved).
-
-    What an interrupted update left is put into the index first, for git keeps entries that are new already.
-    """
-    place = work_tree.place
-    left = {u.path for u in uncommitted(place)} & {change.path for change in wanted}
-    if left:
-        run(place, "update-index", "--add", "--remove", "-z", "--stdin", given=os.fsencode("\0".join(sorted(left))))
-    attempt(place, "update-index", "-q", "--refresh")  # times that changed without the content are no change
-    ran = attempt(place, "read-tree", "-m", "-u", old, new)
-    return ran.errors or "git read-tree failed" if ran.code else None
 
 
 def _has_branch(folder: Path, branch: str) -> bool:
