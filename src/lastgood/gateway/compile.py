@@ -37,7 +37,7 @@ from lastgood.gateway.snapshot import (
     Snapshot,
     Traffic,
 )
-from lastgood.gateway.tables import Index
+from lastgood.gateway.tables import Index, Key, Table
 
 Make = Callable[[Hashable, Callable[[], Resource]], Resource]
 
@@ -196,14 +196,25 @@ def _scopes(
             continue
         mine = base.tables.get(key) or base.table(key)
         theirs = candidate.tables.get(key) or candidate.table(key)
-        same = mine is theirs or mine.signature == theirs.signature
-        content = (key, mine.signature) if same else (key, mine.signature, theirs.signature, labels[0], labels[-1])
-        found = cache.find(content)
-        if found is None:
-            lines = settled(mine) if same else both(mine, theirs, (labels[0], labels[-1]))
-            found = cache.keep(content, scope(key, lines))
-        made.append(found)
+        if mine is theirs or mine.signature == theirs.signature:
+            made.append(_settled(key, mine, cache))
+        else:
+            made.append(_changing(key, mine, theirs, (labels[0], labels[-1]), cache))
     return _by_name(made)
+
+
+def _settled(key: Key, table: Table, cache: CompileCache) -> Resource:
+    content = (key, table.signature)
+    return cache.find(content) or cache.keep(content, scope(key, settled(table)))
+
+
+def _changing(key: Key, base: Table, candidate: Table, labels: tuple[Label, Label], cache: CompileCache) -> Resource:
+    """Both generations, unless they differ in words only. The candidate's alone is what comes next: made beforehand."""
+    mine, theirs = _settled(key, base, cache), _settled(key, candidate, cache)
+    if mine == theirs:
+        return mine
+    content = (key, base.signature, candidate.signature, labels)
+    return cache.find(content) or cache.keep(content, scope(key, both(base, candidate, labels)))
 
 
 def _by_name(resources: Iterable[Resource]) -> dict[str, Resource]:

@@ -196,9 +196,13 @@ def _rule(
 
 
 def _meaning(entry: Entry) -> str:
-    """What a route does, without where: a host that is added to it is no change to the tables of its other hosts."""
+    """What a route says, save what is looked up (policies, targets) and where it holds.
+
+    A host that is added to a route is no change to the tables of its other hosts.
+    """
     content = json.loads(entry.content)
-    content.pop("listeners", None)
+    for looked_up in ("use", "public", "to", "listeners"):
+        content.pop(looked_up, None)
     content.get("match", {}).pop("host", None)
     return canonical(content).decode()
 

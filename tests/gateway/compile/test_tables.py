@@ -63,6 +63,12 @@ def test_another_host_of_a_route_leaves_its_other_hosts_tables_as_they_are() -> 
     assert _names(together, "web|b.x") == ["[a@r2]", NOTHING]
 
 
+def test_other_words_for_the_same_are_no_second_generation() -> None:
+    old = [_route("a", "/a", use=[], to=[{"to": "u", "weight": 50}, {"to": "v", "weight": 50}])]
+    new = [_route("a", "/a", public=True, to=[{"to": "u", "weight": 1}, {"to": "v", "weight": 1}])]
+    assert _names(_compile(old, new)) == ["a", NOTHING]
+
+
 def test_clusters_of_both_generations_stand_side_by_side_and_equal_ones_once() -> None:
     def names(**endpoints: tuple[str, ...]) -> set[str]:
         said = configuration(services={"s": {"source": "s", "command": ["x"]}})
