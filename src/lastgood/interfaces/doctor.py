@@ -208,10 +208,11 @@ def _proxies(status: dict[str, Any] | LastgoodError) -> Iterator[Check]:
 
 def _git(places: Places) -> Iterator[Check]:
     from lastgood.effects.git.command import run
+    from lastgood.effects.git.opening import discover
     from lastgood.effects.git.repository import GitRepository
 
     version = run("/", "--version").strip()
-    repository = GitRepository.open(places.root)
+    repository = GitRepository(discover(places.root))
     branch = repository.head().branch
     told = f"{version}, {places.root} on {branch or 'no branch'}"
     if branch is None:

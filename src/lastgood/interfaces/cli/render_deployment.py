@@ -20,7 +20,15 @@ def proof(found: Mapping[str, Any]) -> str:
     convergence = found.get("convergence")
     if convergence is None:
         return "there is no convergence figure"
-    return "; ".join([_acknowledged(convergence), *_away(convergence), _left(found, convergence)])
+    return "; ".join([_acknowledged(convergence), *_away(convergence), *_left(found, convergence)])
+
+
+def shift_proof(found: Mapping[str, Any]) -> str:
+    """The same of a shift after which both releases get requests: there is nothing to count then."""
+    convergence = found.get("convergence")
+    if convergence is None:
+        return "there is no convergence figure"
+    return "; ".join([_acknowledged(convergence), *_away(convergence)])
 
 
 def _acknowledged(convergence: Mapping[str, Any]) -> str:
@@ -43,18 +51,20 @@ def _away(convergence: Mapping[str, Any]) -> list[str]:
     return [f"{listed(away)} {told}"]
 
 
-def _left(found: Mapping[str, Any], convergence: Mapping[str, Any]) -> str:
+def _left(found: Mapping[str, Any], convergence: Mapping[str, Any]) -> list[str]:
     left = convergence.get("left")
+    if found["from"] is None:
+        return []
     if left is not None:
         got = counted(left["requests"], "request")
         still = "still got" if left["requests"] else "got"
-        return f"{name(left['release'])} {still} {got} in the {milliseconds(left['window_s'] * 1000)} after"
+        return [f"{name(left['release'])} {still} {got} in the {milliseconds(left['window_s'] * 1000)} after"]
     step = next((step for step in found["steps"] if step["id"] == "converged"), None)
     if step is not None and step.get("error"):
-        return f"requests of the release that was left were not counted: {step['error']}"
+        return [f"requests of the release that was left were not counted: {step['error']}"]
     if step is not None:
-        return "requests of the release that was left are not counted yet"
-    return "requests of the release that was left were not counted"
+        return ["requests of the release that was left are not counted yet"]
+    return ["requests of the release that was left were not counted"]
 
 
 def conclusion(found: Mapping[str, Any]) -> list[str]:
@@ -75,7 +85,7 @@ def _under_way(found: Mapping[str, Any]) -> list[str]:
     hold = next((step for step in waiting if step["verb"] == "hold"), None)
     if hold is not None:
         return [
-            f"{target} is on hold, {back} is still loaded: {proof(found)}",
+            f"{target} has its share of the requests ({hold['shows']}), {back} the rest: {shift_proof(found)}",
             f"the rest moves in {lasting(hold.get('left_s', 0.0))} by itself, at once with: lastgood promote",
             *_ways_out(found),
         ]

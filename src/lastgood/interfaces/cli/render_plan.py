@@ -27,6 +27,12 @@ def way_back(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def begun_back(answer: Mapping[str, Any]) -> list[str]:
+    """The way back that was begun: where it goes, why there, and what was passed over."""
+    head = f"d{answer['deployment']}: r{answer['from']} -> r{answer['release']}, {answer['why']}"
+    return [head, *skipped(answer["skipped"])]
+
+
 def skipped(found: list[Any]) -> list[str]:
     """Newer releases that were passed over."""
     return [f"  passed over: r{number}, it is {verdict}" for number, verdict in found]

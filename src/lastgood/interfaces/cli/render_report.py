@@ -39,7 +39,7 @@ def text(found: Mapping[str, Any]) -> list[str]:
         f"proof: {proof(found)}",
         *revert_commit(found),
         "changes",
-        *render_changes.changes(found["changes"], "  none"),
+        *render_changes.changes(found["changes"], _no_changes(found)),
         "timeline",
         *(f"  {_clock(event)}  {_told(event)}" for event in found["timeline"]),
     ]
@@ -67,7 +67,7 @@ def markdown(found: Mapping[str, Any]) -> list[str]:
         "",
         "## Changes",
         "",
-        *(f"- {_code(line.strip())}" for line in render_changes.changes(found["changes"], "none")),
+        *(f"- {_code(line.strip())}" for line in render_changes.changes(found["changes"], _no_changes(found))),
         "",
         "## Timeline",
         "",
@@ -75,6 +75,10 @@ def markdown(found: Mapping[str, Any]) -> list[str]:
         "|---|---|",
         *(f"| {_clock(event)} | {_code(_told(event))} |" for event in found["timeline"]),
     ]
+
+
+def _no_changes(found: Mapping[str, Any]) -> str:
+    return "  none" if found["from"] is not None else "  everything: nothing was live before"
 
 
 def _code(value: object) -> str:
@@ -110,9 +114,14 @@ def _told(event: Mapping[str, Any]) -> str:
     return " ".join([_WORDS.get(kind, kind.lower()) + (":" if parts else ""), ", ".join(parts)]).strip()
 
 
+def _tells(key: str, value: object) -> bool:
+    """Moments of the boot-time clock mean nothing to a reader."""
+    return key != "began_s" and value not in (None, "", [], {}, ())
+
+
 def _value(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_value(one)}" for key, one in value.items() if one not in (None, "", [], {}, ()))
+        return ", ".join(f"{key}={_value(one)}" for key, one in value.items() if _tells(key, one))
     if isinstance(value, list | tuple):
         return "/".join(map(str, value))
     return str(value)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from lastgood.errors import Conflict, LastgoodError, Refused, Unavailable
-from lastgood.interfaces.cli import render_plan
-from lastgood.interfaces.cli.asking import FROZEN_S, alone, controller_for_emergency
+from lastgood.errors import LastgoodError, Refused
+from lastgood.interfaces.cli.asking import controller_for_emergency
 from lastgood.interfaces.cli.client import Controller
-from lastgood.interfaces.cli.following import INTERRUPTED, conclude, finish
+from lastgood.interfaces.cli.following import finish
 from lastgood.interfaces.cli.options import Basis, NoWait, Why
-from lastgood.interfaces.cli.planning import plan_back, rollback_ask, show_way_back
+from lastgood.interfaces.cli.planning import plan_back, show_way_back
+from lastgood.interfaces.cli.render_plan import begun_back
 from lastgood.interfaces.cli.session import Session, without_nothing
-
-if TYPE_CHECKING:
-    from lastgood.operations.verbs import Verbs
 
 Body = dict[str, Any]
 
@@ -71,16 +67,12 @@ def rollback(
 
 def _go(session: Session, controller: Controller | None, body: Body, no_wait: bool) -> int:
     if controller is None:
-        return _alone(session, body)
+        from lastgood.interfaces.cli.rolling_back_alone import roll_back_alone
+
+        return roll_back_alone(session, body)
     answer = controller.post("/v1/rollback", body)
-    session.say(begun(answer))
+    session.say(begun_back(answer))
     return finish(session, answer, goal="ended", no_wait=no_wait)
-
-
-def begun(answer: Mapping[str, Any]) -> list[str]:
-    """Where it goes, why there, and what was passed over."""
-    head = f"d{answer['deployment']}: r{answer['from']} -> r{answer['release']}, {answer['why']}"
-    return [head, *render_plan.skipped(answer["skipped"])]
 
 
 # --- questions ---------------------------------------------------------------------------------------------------
@@ -127,44 +119,3 @@ def _naming_the_flag(refusal: Refused, session: Session, body: Body) -> Refused:
     if not plan["loosens"]:
         return refusal
     return Refused(refusal.what, where=refusal.where, next=f"lastgood rollback r{plan['to']} --accept-loosening")
-
-
-# --- without a controller ----------------------------------------------------------------------------------------
-
-
-def _alone(session: Session, body: Body) -> int:
-    from lastgood.interfaces.cli.render_steps import Teller
-    from lastgood.interfaces.http.events import as_json
-
-    teller, made = Teller(), {"deployment": 0}
-    last: dict[str, Any] = {}
-
-    async def action(verbs: Verbs) -> dict[str, Any]:
-        answer = await verbs.rollback(rollback_ask(body))
-        made["deployment"] = answer["deployment"]
-        session.say(begun(answer))
-        return answer
-
-    def is_over(verbs: Verbs) -> bool:
-        begun_one = verbs.loop.state.deployments[made["deployment"]]
-        if begun_one.ended is None and begun_one.halted is None:
-            return False
-        last["report"] = verbs.report(begun_one.name)
-        return True
-
-    def tell(event: Any) -> None:
-        if event.deployment is not None and event.deployment >= (made["deployment"] or 1):
-            session.say(teller.tell(as_json(event)))
-
-    try:
-        answer = alone(session, action, until=is_over, on_event=tell, patience_s=FROZEN_S)
-    except KeyboardInterrupt:
-        session.note("interrupted: the next lastgood up, or lastgood rollback, goes on with what was begun")
-        return INTERRUPTED
-    except Conflict as error:
-        raise Unavailable(
-            f"the controller neither answers nor is it gone: {error.what}",
-            next="end that process (lastgood doctor names it), then lastgood rollback again: it works without one",
-        ) from error
-    conclude(session, answer, last["report"])
-    return 0
