@@ -96,7 +96,8 @@ def test_goose_marks() -> None:
     found = read(
         {
             "00001_a.sql": "-- +goose NO TRANSACTION\n-- +goose Up\n-- +goose StatementBegin\n"
-            "CREATE FUNCTION f() RETURNS int AS $$ BEGIN RETURN 1; END; $$ LANGUAGE plpgsql;\n-- +goose StatementEnd\nSELECT 2;\n"
+            "CREATE FUNCTION f() RETURNS int AS $$ BEGIN RETURN 1; END; $$ LANGUAGE plpgsql;\n"
+            "-- +goose StatementEnd\nSELECT 2;\n"
             "-- +goose Down\nDROP FUNCTION f();\n",
             "00002_b.sql": "-- +migrate Up notransaction\nSELECT 1;\n-- +migrate Down\nSELECT 2",
         },
@@ -171,7 +172,7 @@ def test_a_down_may_be_empty_on_purpose_and_a_migration_irreversible() -> None:
         ({"1_a.up.sql": b"SELECT 1;\n\x7fELF\0\1"}, "db/1_a.up.sql:2: the file is not text"),
         ({"1_a.up.sql": b"SELECT 1;\n\nSELECT '\xe4'"}, "db/1_a.up.sql:3: the byte 0xe4"),
         ({"1_a.up.sql": "SELECT 1".encode("utf-16")}, "db/1_a.up.sql:1: the file is UTF-16"),
-        ({"1_a.up.sql": b"SELECT 1;\n" * 2_000_000}, "db/1_a.up.sql:1: 20.0 MB is too large"),
+        ({"1_a.up.sql": b"SELECT 1;\n" * 2_000_000}, "db/1_a.up.sql:1: more than 8 MiB is too"),
         ({"1_a.up.sql": "SELECT 1;\nROLLBACK;"}, "db/1_a.up.sql:2: ROLLBACK stands in a migration"),
         ({"1_a.up.sql": "SELECT 1;\nATTACH 'x' AS y;"}, "db/1_a.up.sql:2: a migration may touch its own"),
         ({"sqitch.plan": "users 2024"}, "db/sqitch.plan:1: deploy/users.sql does not exist"),

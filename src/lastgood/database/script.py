@@ -37,10 +37,7 @@ MARK = re.compile(r"(?im)^[ \t]*--[ \t]*lastgood:(irreversible|empty)\b[ \t]*(.*
 def decode(data: bytes, file: str) -> str | Problem:
     """The text of a migration file (UTF-8, LF, no byte order mark), or why it is none."""
     if len(data) > LIMIT_BYTES:
-        size = f"{len(data) / 1e6:.1f} MB"
-        return Problem(
-            file, 1, f"{size} is too large for a migration", "load data by a program of its own; the limit is 8 MiB"
-        )
+        return Problem(file, 1, "more than 8 MiB is too large for a migration", "load data by a program of its own")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return Problem(file, 1, "the file is UTF-16", "save it as UTF-8")
     nul = data.find(b"\0")

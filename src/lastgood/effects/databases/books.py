@@ -1,0 +1,166 @@
+"""What the database itself remembers of its migrations: scripts, progress, images of the schema, a log.
+
+The same SQL serves SQLite and PostgreSQL. A migration's scripts are stored in full, so that a build that no longer has
+(or not yet had) its files can go back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from lastgood.database.fingerprint import Fingerprint
+from lastgood.database.migration import History, Migration, migration_of, record_of
+from lastgood.database.standing import Applied, State
+from lastgood.effects.databases.session import Session
+from lastgood.errors import Damaged
+
+Direction = Literal["up", "down"]
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS {p}migrations (seq integer PRIMARY KEY, version text NOT NULL UNIQUE,"
+    " name text NOT NULL, record text NOT NULL, up_digest text NOT NULL, down_digest text, state text NOT NULL,"
+    " before_image text, after_image text, release text, adopted_from text, at text NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS {p}progress (version text NOT NULL, direction text NOT NULL,"
+    " position integer NOT NULL, state text NOT NULL, PRIMARY KEY (version, direction, position))",
+    "CREATE TABLE IF NOT EXISTS {p}images (digest text PRIMARY KEY, body text NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS {p}log (seq integer PRIMARY KEY, version text NOT NULL, name text NOT NULL,"
+    " what text NOT NULL, digest text, release text, took_ms integer, at text NOT NULL)",
+)
+
+
+class Books:
+    """Our own tables in one database. Nothing here begins or ends a transaction but :meth:`open`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._there = session.has_books()
+
+    def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._session.query(sql.replace("{p}", self._session.prefix), *values)
+
+    def open(self) -> None:
+        """Create the tables where they are missing."""
+        if self._there:
+            return
+        self._session.begin()
+        self._session.prepare_books()
+        for table in _TABLES:
+            self._query(table)
+        self._session.commit()
+        self._there = True
+
+    def applied(self) -> tuple[Applied, ...]:
+        """Everything applied or half applied, in the order of applying."""
+        if not self._there:
+            return ()
+        rows = self._query(
+            "SELECT seq, version, record, up_digest, state, before_image, after_image, release, adopted_from"
+            " FROM {p}migrations ORDER BY seq"
+        )
+        return tuple(self._applied(row) for row in rows)
+
+    def _applied(self, row: tuple[Any, ...]) -> Applied:
+        seq, version, record, up_digest, state, before, after, release, adopted = row
+        migration = migration_of(json.loads(record))
+        if migration.up.digest != up_digest:
+            raise Damaged(
+                f"the stored script of migration {version} is not the one that was applied",
+                where=self._session.place,
+                next="somebody edited lastgood's own tables; restore them from a backup, nothing was changed",
+            )
+        return Applied(seq, migration, state, before, after, release, adopted)
+
+    def begin_up(self, migration: Migration, before: str | None, release: str | None, state: State) -> None:
+        """Enter a migration; state ``applied`` when the same transaction holds its script."""
+        (record,) = record_of(History(self._session.dialect, (migration,)))["migrations"]
+        self._query(
+            "INSERT INTO {p}migrations (seq, version, name, record, up_digest, down_digest, state, before_image,"
+            " release, at) SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ?, CAST(CURRENT_TIMESTAMP AS text)"
+            " FROM {p}migrations",
+            migration.version,
+            migration.name,
+            json.dumps(record),
+            migration.up.digest,
+            migration.down.digest if migration.down else None,
+            state,
+            before,
+            release,
+        )
+
+    def adopt(self, migration: Migration, tool: str, after: str | None) -> None:
+        """Enter a migration that another tool applied."""
+        self.begin_up(migration, None, None, "applied")
+        self._query(
+            "UPDATE {p}migrations SET adopted_from = ?, after_image = ? WHERE version = ?",
+            tool,
+            after,
+            migration.version,
+        )
+        self.note(migration, "adopted", 0)
+
+    def set_state(self, migration: Migration, state: State) -> None:
+        """Say that a migration is half way."""
+        self._query("UPDATE {p}migrations SET state = ? WHERE version = ?", state, migration.version)
+
+    def end_up(self, migration: Migration, after: str | None) -> None:
+        """Say that a migration is applied, and what the schema looks like now."""
+        self._query(
+            "UPDATE {p}migrations SET state = 'applied', after_image = ? WHERE version = ?", after, migration.version
+        )
+        self._query("DELETE FROM {p}progress WHERE version = ?", migration.version)
+
+    def set_after(self, version: str, after: str) -> None:
+        """Note what the schema looks like with this version as the newest."""
+        self._query("UPDATE {p}migrations SET after_image = ? WHERE version = ?", after, version)
+
+    def end_down(self, migration: Migration) -> None:
+        """Forget a migration that was undone; the log keeps that it was there."""
+        self._query("DELETE FROM {p}migrations WHERE version = ?", migration.version)
+        self._query("DELETE FROM {p}progress WHERE version = ?", migration.version)
+
+    def clear_progress(self, migration: Migration) -> None:
+        """Forget how far a script got."""
+        self._query("DELETE FROM {p}progress WHERE version = ?", migration.version)
+
+    def progress(self, migration: Migration, direction: Direction) -> dict[int, str]:
+        """``started`` or ``done`` by the statement's position, for a script without a transaction."""
+        rows = self._query(
+            "SELECT position, state FROM {p}progress WHERE version = ? AND direction = ?", migration.version, direction
+        )
+        return dict(rows)
+
+    def mark(self, migration: Migration, direction: Direction, position: int, state: str) -> None:
+        """Note how far a statement got."""
+        key = (migration.version, direction, position)
+        self._query("DELETE FROM {p}progress WHERE version = ? AND direction = ? AND position = ?", *key)
+        self._query("INSERT INTO {p}progress (version, direction, position, state) VALUES (?, ?, ?, ?)", *key, state)
+
+    def keep_image(self, image: Fingerprint) -> str:
+        """Store an image of the schema once; returns its digest."""
+        if not self._query("SELECT 1 FROM {p}images WHERE digest = ?", image.digest):
+            self._query("INSERT INTO {p}images (digest, body) VALUES (?, ?)", image.digest, image.to_json())
+        return image.digest
+
+    def image(self, digest: str | None) -> Fingerprint | None:
+        """An image of the schema, or None when none was taken."""
+        rows = self._query("SELECT body FROM {p}images WHERE digest = ?", digest) if digest and self._there else []
+        return Fingerprint.from_json(rows[0][0]) if rows else None
+
+    def note(self, migration: Migration, what: str, took_ms: int, release: str | None = None) -> None:
+        """Add a line to the log."""
+        self._query(
+            "INSERT INTO {p}log (seq, version, name, what, digest, release, took_ms, at)"
+            " SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, CAST(CURRENT_TIMESTAMP AS text) FROM {p}log",
+            migration.version,
+            migration.name,
+            what,
+            migration.up.digest,
+            release,
+            took_ms,
+        )
+
+    def log(self) -> list[dict[str, Any]]:
+        """Everything that was done, oldest first."""
+        names = ("seq", "version", "name", "what", "digest", "release", "took_ms", "at")
+        rows = self._query(f"SELECT {', '.join(names)} FROM {{p}}log ORDER BY seq") if self._there else []  # noqa: S608
+        return [dict(zip(names, row, strict=True)) for row in rows]

@@ -1,0 +1,36 @@
+"""From a URL to a session. The URL may hold a password; nothing of it but host, port and name is ever shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from lastgood.database.migration import Dialect
+from lastgood.effects.databases.session import Limits, Session
+from lastgood.effects.databases.sqlite import SqliteSession
+from lastgood.errors import UsageError
+
+
+def dialect_of(url: str) -> Dialect:
+    """Which kind of database a URL names."""
+    scheme = urlsplit(url).scheme.partition("+")[0]
+    if scheme in ("sqlite", "sqlite3"):
+        return "sqlite"
+    if scheme in ("postgres", "postgresql"):
+        return "postgresql"
+    raise UsageError(
+        f"unknown kind of database {scheme or 'without a scheme'!r}",
+        next="write sqlite:///PATH (sqlite:////PATH when absolute) or postgresql://USER@HOST/NAME",
+    )
+
+
+def open_session(url: str, limits: Limits | None = None, *, create: bool = False) -> Session:
+    """A connection to the database; ``create`` makes a SQLite file that is not there."""
+    if dialect_of(url) == "sqlite":
+        path = unquote(url.partition("://")[2].removeprefix("/").partition("?")[0])
+        if not path or path == ":memory:":
+            raise UsageError("a SQLite database in memory has nothing to go back to", next="name a file")
+        return SqliteSession(Path(path), limits, create=create)
+    from lastgood.effects.databases.postgresql import PostgresqlSession
+
+    return PostgresqlSession(url, limits)

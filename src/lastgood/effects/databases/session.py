@@ -1,0 +1,139 @@
+"""A database as the runner sees it: one connection that the runner alone uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from lastgood.database.fingerprint import Fingerprint
+from lastgood.database.migration import Dialect, Script, Statement
+
+Trouble = Literal["busy", "timeout", "denied", "gone", "full", "wrong"]
+
+
+class SqlFailure(Exception):
+    """The database refused a statement, in its own words. ``busy``: the same again may work."""
+
+    def __init__(self, trouble: Trouble, message: str) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long to wait: for a row or table lock, in all for locks, for one statement, for another runner to end."""
+
+    lock_timeout_s: float = 0.5
+    retry_for_s: float = 60.0
+    statement_timeout_s: float = 900.0
+    runner_wait_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of an ordinary table.
+
+    ``identity`` stays when it is renamed, where the database has such a thing; ``default`` is SQL, constants only.
+    """
+
+    table: str
+    name: str
+    identity: Any
+    default: str | None = None
+
+
+class Session(Protocol):
+    """One database. Every method that talks to it raises :class:`SqlFailure`."""
+
+    dialect: Dialect
+    place: str
+    """What to call it in messages: never with a password."""
+    prefix: str
+    """What the names of our own tables begin with."""
+    limits: Limits
+
+    def execute(self, sql: str) -> None:
+        """Run one statement of a script."""
+        ...
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run one statement of our own; ``?`` stands for a value."""
+        ...
+
+    def begin(self) -> None:
+        """Begin a transaction that may write."""
+        ...
+
+    def commit(self) -> None:
+        """Make it last."""
+        ...
+
+    def rollback(self) -> None:
+        """Harmless when nothing has begun."""
+        ...
+
+    def reset(self) -> None:
+        """Undo what a script may have changed about the connection: role, search path, time limits, checks."""
+        ...
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold off every other runner of this database; a killed one lets go. Raises ``Conflict`` after the wait."""
+        ...
+
+    def has_books(self) -> bool:
+        """Whether our own tables are there."""
+        ...
+
+    def prepare_books(self) -> None:
+        """Make room for our own tables (a schema)."""
+        ...
+
+    def fingerprint(self) -> Fingerprint:
+        """The schema as it is now, our own tables left out."""
+        ...
+
+    def columns(self) -> Sequence[Column]:
+        """Every column of every ordinary table, our own left out."""
+        ...
+
+    def count(self, table: str, column: Column | None = None) -> int:
+        """Rows of a table, or rows in which a column says something else than its default; 0 when there is no such."""
+        ...
+
+    def rows(self, table: str, limit: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and at most ``limit`` rows of a table."""
+        ...
+
+    def settle(self, statement: Statement) -> Literal["done", "again", "unknown"]:
+        """What became of a statement that ran alone when the runner was killed.
+
+        Repairs what it left: an invalid index is dropped.
+        """
+        ...
+
+    def invalid_indexes(self) -> Sequence[str]:
+        """Indexes that a failed CREATE INDEX CONCURRENTLY left behind."""
+        ...
+
+    def scratch(self, *, with_rows: bool, scripts: Sequence[Script] = ()) -> AbstractContextManager[Session]:
+        """A copy to try things on, gone afterwards; the live tables are only read.
+
+        ``scripts`` rebuild the schema where it cannot be copied.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Stop what is running; may be called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+def own_tables(prefix: str) -> Mapping[str, str]:
+    """Names of our own tables by what they hold."""
+    return {name: prefix + name for name in ("migrations", "progress", "images", "log")}
