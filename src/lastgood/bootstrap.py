@@ -32,6 +32,8 @@ class Options:
     proxies: int = 1
     follow: str | None = None
     concurrency: int = 1
+    env: tuple[str, ...] = ()
+    """Names of the variables that ``env:`` secrets refer to; their values are never written down."""
 
     def save(self, path: Path) -> None:
         """Write, whole or not at all."""
@@ -44,7 +46,7 @@ class Options:
         """Read what was saved; the defaults where nothing was."""
         try:
             raw: Mapping[str, Any] = json.loads(path.read_text())
-            return cls(**raw)
+            return cls(**{**raw, "env": tuple(raw.get("env", ()))})
         except (OSError, ValueError, TypeError):
             return cls()
 

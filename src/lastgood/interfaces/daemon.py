@@ -20,6 +20,7 @@ from lastgood.effects.system_clock import SystemClock
 from lastgood.errors import Conflict, Fenced, LastgoodError
 from lastgood.interfaces.http.app import Control, make_app
 from lastgood.interfaces.http.events import Feed
+from lastgood.interfaces.lifecycle import controller_spec
 from lastgood.interfaces.renewal import watch_certificates
 from lastgood.operations.follow import follow
 from lastgood.settings import Places, find_places, prepare
@@ -138,13 +139,19 @@ async def _renew(made: bootstrap.Controller) -> None:
 
 
 async def _keep_supervisor(made: bootstrap.Controller) -> None:
-    """A supervisor that was killed is started again, and adopts what runs."""
+    """A supervisor that was killed is started again; it adopts what runs, and is told how to start us."""
+    known: int | None = None
     while True:
-        await asyncio.sleep(SUPERVISOR_S)
         try:
-            await ensure_supervisor(str(bootstrap.run_root(made.places)), epoch=made.journal.epoch)
+            client = await ensure_supervisor(str(bootstrap.run_root(made.places)), epoch=made.journal.epoch)
+            pid = await client.ping()
+            if known is not None and pid != known:
+                await client.start(controller_spec(made.places))
+                await ensure_proxies(client, made.expected, made.places.logs)
+            known = pid
         except LastgoodError as error:
             print(f"lastgood: {error}", file=sys.stderr, flush=True)
+        await asyncio.sleep(SUPERVISOR_S)
 
 
 def main(arguments: list[str]) -> int:

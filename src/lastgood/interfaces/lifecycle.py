@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
+import re
 import socket
 import sys
 import time
+from pathlib import Path
 
 from lastgood import bootstrap
 from lastgood.effects.processes.client import SupervisedProcesses, ensure_supervisor
@@ -52,7 +54,7 @@ def up(places: Places, *, proxies: int = 1, follow: str | None = None, detach: b
     if is_up(places):
         raise Conflict("it is up already", next="lastgood status; to start it otherwise: lastgood stop, then up")
     bootstrap.open_journal(places).close()
-    bootstrap.Options(proxies=proxies, follow=follow).save(places.options)
+    bootstrap.Options(proxies=proxies, follow=follow, env=named_variables(places.root)).save(places.options)
     asyncio.run(_start(places))
     _wait(places)
     if detach:
@@ -67,20 +69,32 @@ async def _start(places: Places) -> None:
 
 
 def controller_spec(places: Places) -> ProcessSpec:
-    """How the supervisor runs the controller. ``env:`` secrets are passed on by value but never written to disk."""
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    command = (sys.executable, "-P", "-m", "lastgood.interfaces.daemon", str(places.root), str(places.state))
-    hidden = {name: value for name, value in os.environ.items() if name not in environment and "\0" not in value}
+    """How the supervisor runs the controller; a controller gives the same to a supervisor that is new.
+
+    Only the variables that ``env:`` secrets name go along as secrets, so that without any it can be started by itself.
+    """
+    named = bootstrap.Options.load(places.options).env
     return ProcessSpec(
         "controller",
-        command,
+        (sys.executable, "-P", "-m", "lastgood.interfaces.daemon", str(places.root), str(places.state)),
         str(places.logs / "controller.log"),
         "controller",
-        environment,
-        secret_env=hidden,
-        cwd=str(places.root if places.root.is_dir() else places.state),
+        {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        secret_env={name: os.environ[name] for name in named if name in os.environ and name not in PASSED_ON},
+        cwd=str(places.state),
         grace_s=5.0,
     )
+
+
+def named_variables(root: Path) -> tuple[str, ...]:
+    """The variables that ``env:`` secrets of the configuration in the work tree name."""
+    found: set[str] = set()
+    for path in (root / "lastgood.yaml", *sorted(root.glob("lastgood.d/**/*.yaml"))):
+        try:
+            found.update(re.findall(r"env:([A-Za-z_][A-Za-z0-9_]*)", path.read_text()))
+        except (OSError, UnicodeDecodeError):
+            continue  # what is wrong with it is said when it is deployed
+    return tuple(sorted(found))
 
 
 def _wait(places: Places) -> None:

@@ -56,7 +56,7 @@ def release(number: int, view: View) -> dict[str, Any]:
         "basis": verdict.basis,
         "evidence": verdict.evidence,
         "live": number == live_now(view.state),
-        "lived": number in view.state.lived or number == live_now(view.state),
+        "lived": number in view.state.met,
         "tags": sorted(name for name, tagged in view.state.tags.items() if tagged == number),
         "held": any(key in view.state.quarantine for key in made.parts.items()),
     }

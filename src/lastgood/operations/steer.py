@@ -63,7 +63,7 @@ def mark(release: int, verdict: ev.VerdictName, by: str, why: str, view: View) -
     unless it bakes: then its deployment goes back."""
     if release not in view.state.releases:
         raise UsageError(f"there is no release r{release}", next="lastgood history")
-    if verdict == "good" and release not in view.state.lived and _target_of_active(view) != release:
+    if verdict == "good" and release not in view.state.met:
         raise Refused(f"r{release} never served", next="lastgood history")
     evidence = f"marked by {by}" + (f": {why}" if why else "")
     events: list[tuple[int | None, ev.Body]] = [(None, ev.Judged(release, verdict, "marked", evidence, by))]
@@ -93,8 +93,3 @@ def _active(view: View) -> Deployment:
     if active is None:
         raise Refused("no deployment is under way", next="lastgood status")
     return active
-
-
-def _target_of_active(view: View) -> int | None:
-    active = view.state.deployment
-    return active.plan.target if active and active.plan else None

@@ -75,7 +75,8 @@ class State:
     """Everything the journal has said so far.
 
     ``live`` is the release the last ended deployment left; ``served`` the arguments of the newest gateway step that was
-    started, ``accepted`` of the newest that ended: after a crash the proxies are brought to ``served`` again.
+    started, ``accepted`` of the newest that ended: after a crash the proxies are brought to ``served`` again. ``lived``
+    are the releases deployments ended at, in order; ``met`` those that any request can have met.
     """
 
     seq: int = 0
@@ -88,6 +89,7 @@ class State:
     tags: Mapping[str, int] = field(default_factory=dict)
     quarantine: Mapping[tuple[str, str], int] = field(default_factory=dict)
     lived: tuple[int, ...] = ()
+    met: frozenset[int] = frozenset()
     served: Mapping[str, Any] | None = None
     accepted: Mapping[str, Any] | None = None
     epoch_began: Stamp | None = None
@@ -150,7 +152,8 @@ def _deployed(state: State, event: ev.Event) -> State:
     state = replace(state, deployments={**state.deployments, number: deployment})
     match event.body:
         case ev.StepStarted(step=step) if deployment.plan and deployment.plan.step(step).verb == "serve":
-            return replace(state, served=deployment.plan.step(step).args)
+            args = deployment.plan.step(step).args
+            return replace(state, served=args, met=state.met | _reachable(args))
         case ev.StepEnded(step=step, error=None) if deployment.plan and deployment.plan.step(step).verb == "serve":
             return replace(state, accepted=deployment.plan.step(step).args)
         case ev.StepEnded(step=step) if deployment.plan and deployment.plan.step(step).verb == "serve":
@@ -162,6 +165,11 @@ def _deployed(state: State, event: ev.Event) -> State:
         case ev.Superseded():
             return replace(state, active=None if state.active == number else state.active)
     return state
+
+
+def _reachable(args: Mapping[str, Any]) -> frozenset[int]:
+    shares = {args["base"]: 100.0 - float(args["percent"]), args["candidate"]: float(args["percent"])}
+    return frozenset(release for release, percent in shares.items() if release is not None and percent > 0)
 
 
 def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:

@@ -87,8 +87,8 @@ def bad(ports: Ports) -> str:
 
 
 def refused(ports: Ports) -> str:
-    """A pattern Python understands and Envoy does not."""
-    return good(ports).replace("path: /old/* }", "path: /old/*, headers: { x-version: { regex: '(?=2)2' } } }")
+    """A pattern that is correct, and larger than Envoy takes."""
+    return good(ports).replace("path: /old/* }", "path: /old/*, headers: { x-version: { regex: '2{1001}' } } }")
 
 
 class Repository:
