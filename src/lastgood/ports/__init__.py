@@ -1,0 +1,33 @@
+"""The world as this product sees it: what the operations ask of it, and nothing of how it is done.
+
+Each port has a contract suite in ``lastgood.testing.contracts`` which the fake in ``lastgood.testing`` and the real
+one in ``lastgood.effects`` both pass.
+"""
+
+from lastgood.ports.clock import Clock as Clock
+from lastgood.ports.driver import Driver as Driver
+from lastgood.ports.journal import Journal as Journal
+from lastgood.ports.journal import JournalFull as JournalFull
+from lastgood.ports.journal import Lease as Lease
+from lastgood.ports.processes import Processes as Processes
+from lastgood.ports.proxies import Convergence as Convergence
+from lastgood.ports.proxies import Proxies as Proxies
+from lastgood.ports.proxies import ProxyState as ProxyState
+from lastgood.ports.repository import BranchHead as BranchHead
+from lastgood.ports.repository import BranchNews as BranchNews
+from lastgood.ports.repository import Gone as Gone
+from lastgood.ports.repository import Head as Head
+from lastgood.ports.repository import Moved as Moved
+from lastgood.ports.repository import Pushed as Pushed
+from lastgood.ports.repository import Repository as Repository
+from lastgood.ports.repository import Reverted as Reverted
+from lastgood.ports.repository import RevertOrder as RevertOrder
+from lastgood.ports.repository import Revision as Revision
+from lastgood.ports.repository import Rewritten as Rewritten
+from lastgood.ports.repository import SourceFile as SourceFile
+from lastgood.ports.repository import TreeFile as TreeFile
+from lastgood.ports.repository import Unchanged as Unchanged
+from lastgood.ports.repository import Uncommitted as Uncommitted
+from lastgood.process import ProcessSpec as ProcessSpec
+from lastgood.process import ProcessState as ProcessState
+from lastgood.stamp import Stamp as Stamp
