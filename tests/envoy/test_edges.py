@@ -137,15 +137,18 @@ async def test_a_socket_left_behind_is_replaced_and_one_in_use_is_not(machine: M
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
     first, second = AdsServer(path, Fleet()), AdsServer(path, Fleet())
-    await first.start()
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    with pytest.raises(Conflict, match="another controller"):
-        await second.start()
     third = AdsServer(path, Fleet(), take_over=True)
-    await third.start()
-    await first.stop()
-    assert path.exists(), "the first controller must not take away the socket of the one that took over"
-    await third.stop()
+    try:
+        await first.start()
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        with pytest.raises(Conflict, match="another controller"):
+            await second.start()
+        await third.start()
+        await first.stop()
+        assert path.exists(), "the first controller must not take away the socket of the one that took over"
+    finally:  # a server that is left running keeps the test run from ending
+        for server in (first, second, third):
+            await server.stop()
     assert list(machine.folder.iterdir()) == []
 
 

@@ -152,6 +152,7 @@ async def test_a_second_stream_of_a_proxy_replaces_the_first() -> None:
     first = Script(fleet, "one")
     await fleet.push(state("old"))
     second = Script(fleet, "one")
+    await asyncio.wait_for(first._task, 1)  # its outbox was ended
     fleet.disconnect(first.link)
     assert (await fleet.push(state("new"))).acknowledged == ("one",)
     assert ("ScopedRouteConfiguration", ()) in second.told

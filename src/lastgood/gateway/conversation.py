@@ -125,7 +125,7 @@ class Conversation:
     ``doubts`` are those the last stream with this proxy left. With ``trusted=False`` the scope versions that the proxy
     reports are not believed: after a refusal Envoy remembers scopes as applied which are not (see ``stamp``).
     ``attempt`` must differ between streams. ``wait_for_warm`` makes step 2 wait for ``mark_warm`` after clusters
-    changed, because a route to a cluster that is still warming answers 503.
+    changed. Envoy 1.40 acknowledges clusters only when they are warm, so it guards against a proxy that does not.
     """
 
     def __init__(

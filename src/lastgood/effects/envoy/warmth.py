@@ -1,4 +1,4 @@
-"""Waiting for what an acknowledgement does not say: that new clusters are warm and new listeners open."""
+"""Waiting until new listeners are open, which an acknowledgement does not say, and until clusters are warm."""
 
 from __future__ import annotations
 
