@@ -11,7 +11,7 @@ from lastgood.gateway.snapshot import Traffic
 
 @dataclass(frozen=True, slots=True)
 class ProxyState:
-    """One proxy: its node id, whether it is connected, the snapshot it has acknowledged, its own words if it refused."""
+    """One proxy: its node id, whether it is connected, the snapshot it acknowledged, its words if it refused one."""
 
     name: str
     connected: bool
@@ -34,7 +34,7 @@ class Proxies(Protocol):
     """All proxies of the gateway together."""
 
     async def preflight(self, traffic: Traffic) -> None:
-        """Try a state on a proxy without traffic; raises ``Rejected`` with its words. The answer is cached by content."""
+        """Try a state on a proxy without traffic; raises ``Rejected`` with its words. Answers are cached by content."""
         ...
 
     async def serve(self, traffic: Traffic) -> Convergence:

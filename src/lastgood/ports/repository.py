@@ -118,7 +118,7 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The branch went forward; ``commits`` (oldest first, at most 1,000, the newest kept) are new since the last look."""
+    """The branch went forward; ``commits`` (oldest first, the newest 1,000 at most) are new since the last look."""
 
     new: BranchHead
     commits: tuple[Revision, ...] = ()
@@ -144,7 +144,7 @@ BranchNews = Unchanged | Moved | Rewritten | Gone
 
 
 class Repository(Protocol):
-    """The user's Git repository. Calls block; ``revert``, ``push`` and ``fetch`` start processes: call them in a thread.
+    """The user's Git repository. Calls block; ``revert``, ``push``, ``fetch`` start processes: call them in a thread.
 
     ``revision`` arguments are full commit ids, as ``resolve`` returns them. Paths are relative to the root, with ``/``.
     """
@@ -182,7 +182,7 @@ class Repository(Protocol):
         ...
 
     def fetch(self, remote: str, branch: str) -> BranchHead | None:
-        """Get a branch of a remote as ``remote/branch``; None: the remote has no such branch. Raises ``Unavailable``."""
+        """Get a branch of a remote as ``remote/branch``; None: it has no such branch. Raises ``Unavailable``."""
         ...
 
     def revert(self, order: RevertOrder) -> Reverted:

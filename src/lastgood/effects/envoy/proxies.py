@@ -16,7 +16,18 @@ from lastgood.effects.envoy.preflight import Preflight
 from lastgood.effects.envoy.server import AdsServer
 from lastgood.effects.envoy.warmth import wait_until_zero
 from lastgood.errors import Conflict
-from lastgood.gateway.snapshot import LISTENER, RUNTIME, RUNTIME_LAYER, Generation, Resource, Snapshot, Traffic
+from lastgood.gateway.bridge import bridge
+from lastgood.gateway.snapshot import (
+    EXTENSION,
+    LISTENER,
+    RUNTIME,
+    RUNTIME_LAYER,
+    SCOPE,
+    Generation,
+    Resource,
+    Snapshot,
+    Traffic,
+)
 from lastgood.ports import Convergence, ProxyState
 
 _WARMING_CLUSTERS = r"cluster_manager\.warming_clusters"
@@ -87,9 +98,20 @@ class EnvoyProxies:
             # It took so long to compile that somebody else was served meanwhile: that is what counts.
             raise Conflict("a newer state is being served", next="nothing: the newer one is what counts")
         # After a quick shift this tells nobody anything; it settles the digest, and would repair a difference.
-        proof = await self.push(snapshot)
+        proof = quick or await self._cross(snapshot)
+        settled = await self.push(snapshot)
         self._served = (traffic, snapshot)
-        return replace(proof, took_ms=quick.took_ms, details=quick.details) if quick else proof
+        if quick:
+            return replace(settled, took_ms=quick.took_ms, details=quick.details)
+        return replace(settled, took_ms=settled.took_ms + proof.took_ms) if proof else settled
+
+    async def _cross(self, wanted: Snapshot) -> Convergence | None:
+        """First the state in which the routes of both sides work, where the way needs one."""
+        served = self.fleet.target
+        if served is None or not all({SCOPE, EXTENSION} <= set(side.resources) for side in (served, wanted)):
+            return None
+        between = await asyncio.to_thread(bridge, served, wanted)
+        return await self.push(between) if between else None
 
     async def push(self, snapshot: Snapshot) -> Convergence:
         """Bring every proxy to this snapshot and wait until its listeners are open. Raises as ``serve`` does."""
