@@ -297,7 +297,7 @@ async def test_a_request_under_way_survives_the_removal_of_its_cluster(machine: 
 
 
 async def test_routes_wait_until_new_clusters_are_warm(machine: Machine) -> None:
-    """Envoy 1.40 holds the acknowledgement of clusters back until they are warm, so that this holds without our gate."""
+    """Envoy 1.40 holds the acknowledgement of clusters back until they are warm: this holds without our gate too."""
     upstream = Upstream()
     await upstream.start()
     proxies = make(machine, None, "a")
