@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +124,15 @@ def test_the_commands_given_for_a_conflict_offer_it(shop: Shop) -> None:
     _type(done, upto=2)
     assert shop.status() == "UU a\nM  b"
     assert sorted(p.name for p in (shop.path / "m").iterdir()) == ["1", "2"]
+
+
+def test_a_conflict_that_is_met_again_a_second_later_is_the_same_commit(shop: Shop) -> None:
+    good, bad = shop.commit({"a": b"good\n"}), shop.commit({"a": b"bad\n"})
+    shop.commit({"a": b"mended\n"})
+    done = shop.repository.revert(order(bad, good))
+    time.sleep(1.1)
+    assert shop.repository.revert(order(bad, good)) == done
+    assert shop.git("branch", "--list", "lastgood/*").split() == [done.branch]
 
 
 def test_a_file_deleted_since_conflicts_by_its_name(shop: Shop) -> None:

@@ -169,6 +169,23 @@ def test_a_work_tree_that_cannot_be_written_is_put_back(shop: Shop) -> None:
     shop.healthy()
 
 
+def test_a_user_who_switches_away_in_the_meantime_takes_the_files_along(shop: Shop, tmp_path: Path) -> None:
+    """While we look whether the work tree is clean (a filter runs then), its user goes to another branch."""
+    good, bad = shop.commit({".gitattributes": b"b filter=trap\n", "a": b"1", "b": b"1"}), shop.commit({"a": b"2"})
+    trap = tmp_path / "trap"
+    trap.write_text(f"#!/bin/sh\n(cd {shop.path} && git symbolic-ref HEAD refs/heads/away)\nexec cat\n")
+    trap.chmod(0o755)
+    shop.git("branch", "away")
+    shop.git("config", "filter.trap.clean", str(trap))
+    os.utime(shop.path / "b", ns=(10**18, 10**18))
+    done = shop.repository.revert(order(bad, good))
+    assert (done.branch, done.updated_work_tree) == ("main", False)
+    assert shop.git("symbolic-ref", "HEAD") == "refs/heads/away"
+    assert (shop.path / "a").read_bytes() == b"2"
+    assert shop.git("show", "main:a") == "1"
+    shop.healthy()
+
+
 def test_a_sparse_work_tree_stays_sparse(shop: Shop) -> None:
     good, bad = shop.commit({"in/a": b"1", "out/b": b"1"}), shop.commit({"in/a": b"2", "out/b": b"2", "out/c": b"2"})
     shop.git("sparse-checkout", "set", "in")

@@ -212,7 +212,9 @@ def test_an_old_commit_that_was_collected_counts_as_rewritten(shop: Shop) -> Non
     assert isinstance(news, Moved)
     shop.git("reset", "-q", "--hard", first)
     shop.git("reflog", "expire", "--expire=now", "--all")
+    (shop.path / ".git/ORIG_HEAD").unlink()
     shop.git("gc", "-q", "--prune=now")
+    shop.git("cat-file", "-e", news.new.oid, code=1)
     assert isinstance(shop.repository.poll("main", news.new), Rewritten)
 
 

@@ -150,6 +150,23 @@ def test_kept_migrations_stay_even_where_the_target_has_others(shop: Shop) -> No
     shop.healthy()
 
 
+def test_a_file_that_was_moved_into_a_kept_folder_stays_as_it_is_there(shop: Shop) -> None:
+    """Git would follow the rename into it; where it cannot, the old name is a conflict for a person."""
+    text = b"".join(b"route %d\n" % n for n in range(40))
+    good = shop.commit({"x": text, "a": b"1"})
+    bad = shop.commit({"x": text.replace(b"route 7\n", b"route BAD\n"), "a": b"2"})
+    moved = shop.commit({"x": None, "m/x": (shop.path / "x").read_bytes()})
+    done = shop.repository.revert(order(bad, good, keep=("m",)))
+    assert (done.branch, done.conflicts) == ("main", ())
+    assert (shop.path / "m/x").read_bytes() == text.replace(b"route 7\n", b"route BAD\n")
+    assert (shop.path / "a").read_bytes() == b"1"
+    shop.healthy()
+    shop.git("reset", "-q", "--hard", moved)
+    shop.commit({"m/x": text.replace(b"route 7\n", b"route MENDED\n")})
+    done = shop.repository.revert(order(bad, good, keep=("m",)))
+    assert done.conflicts == ("x",)
+
+
 def test_three_thousand_files(shop: Shop) -> None:
     good = shop.commit({f"lastgood.d/{n}.yaml": b"%d" % n for n in range(3000)})
     bad = shop.commit({f"lastgood.d/{n}.yaml": b"bad" for n in range(0, 3000, 2)})

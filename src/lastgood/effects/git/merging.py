@@ -26,9 +26,7 @@ def without_change(
     theirs = native[with_kept(native, target, bad, keep)]
     assert isinstance(theirs, pygit2.Tree)
     index = native.merge_trees(bad, ours, theirs)
-    for path in _conflicts(index):
-        if _below(path, keep):
-            del index.conflicts[path]
+    _settle_kept(index, keep)
     conflicts = _conflicts(index)
     if conflicts:
         return Merged(None, conflicts)
@@ -54,6 +52,13 @@ def entries(tree: pygit2.Tree, prefix: str = "") -> Iterator[tuple[str, str, int
             yield from entries(entry, path + "/")
         else:
             yield path, str(entry.id), int(entry.filemode)
+
+
+def _settle_kept(index: pygit2.Index, keep: Sequence[str]) -> None:
+    """Drop the conflicts at kept paths; a file that was moved into one stays a conflict under its old name."""
+    for path in _conflicts(index):
+        if _below(path, keep):
+            del index.conflicts[path]
 
 
 def _keep(native: pygit2.Repository, index: pygit2.Index, source: pygit2.Tree, keep: Sequence[str]) -> None:
