@@ -1,0 +1,282 @@
+"""PostgreSQL by psycopg 3. A session-level advisory lock holds other runners off; it ends with the connection.
+
+The lock is only ever tried, never waited for in a transaction: that would hold up CREATE INDEX CONCURRENTLY for ever.
+Behind a pooler that shares connections by transaction, session locks do not hold: connect past it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import conninfo
+
+from lastgood.database.fingerprint import Fingerprint
+from lastgood.database.hazards import unquoted
+from lastgood.database.migration import Dialect, Script, Statement
+from lastgood.database.script import without_comments
+from lastgood.effects.databases.postgresql_schema import read_schema
+from lastgood.effects.databases.session import Column, Limits, SqlFailure, Trouble
+from lastgood.errors import Conflict, Failed, Unavailable
+
+_LOCK = 0x6C617374676F6F64 >> 1
+_CONSTANT = re.compile(r"(?is)(?:'(?:[^']|'')*'|-?\(?-?\d+(?:\.\d+)?\)?|null|true|false)(?:::[\w\s.\"\[\](),]+)?")
+_BUSY = {"55P03", "40P01", "40001"}
+_TROUBLES: dict[str, Trouble] = {
+    **dict.fromkeys(_BUSY, "busy"),
+    "57014": "timeout",
+    "42501": "denied",
+    "25006": "denied",
+    "53100": "full",
+}
+_INDEX = re.compile(
+    r"(?is)create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?(\"[^\"]+\"|\w+)\s+on\s+(?:only\s+)?(\S+)"
+)
+_DROPPED = re.compile(r"(?is)drop\s+index\s+concurrently\s+(?:if\s+exists\s+)?([^\s;,]+)\s*$")
+_REPEATABLE = re.compile(r"(?is)(?:vacuum|reindex|cluster|alter\s+system|refresh)")
+
+
+class PostgresqlSession:
+    """One database of a server, over one connection in autocommit mode."""
+
+    dialect: Dialect = "postgresql"
+    prefix = "lastgood."
+
+    def __init__(self, url: str, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._url = "postgresql" + url[url.index(":") :]
+        self.place = _place(self._url)
+        try:
+            self._connection = psycopg.connect(
+                self._url, autocommit=True, connect_timeout=10, application_name="lastgood", prepare_threshold=None
+            )
+        except psycopg.Error as error:
+            words = str(error).strip().splitlines()[-1]
+            raise Unavailable(
+                f"cannot connect: {words}", where=self.place, next="check server, role and password"
+            ) from None
+        self._guard(self.reset)
+
+    def _guard(self, call: Any) -> Any:
+        try:
+            return call()
+        except psycopg.Error as error:
+            code = error.sqlstate or ""
+            trouble = _TROUBLES.get(code, "wrong")
+            if self._connection.closed or self._connection.broken or code.startswith(("08", "57P")):
+                trouble = "gone"
+            raise SqlFailure(trouble, _words(error)) from None
+
+    def execute(self, sql: str) -> None:
+        """Run one statement of a script."""
+        self._guard(lambda: self._connection.execute(sql.encode()))
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run one statement of our own; ``?`` stands for a value."""
+
+        def call() -> list[tuple[Any, ...]]:
+            text = sql.replace("%", "%%").replace("?", "%s") if values else sql
+            cursor = self._connection.execute(text.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+        found: list[tuple[Any, ...]] = self._guard(call)
+        return found
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self.query("BEGIN")
+
+    def commit(self) -> None:
+        """Make it last."""
+        self.query("COMMIT")
+
+    def rollback(self) -> None:
+        """Harmless when nothing has begun."""
+        if self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            self.query("ROLLBACK")
+
+    def reset(self) -> None:
+        """Role, search path and all settings back to what the role has, then our time limits."""
+        lock_ms, statement_ms = int(self.limits.lock_timeout_s * 1000), int(self.limits.statement_timeout_s * 1000)
+        for sql in (
+            "RESET SESSION AUTHORIZATION",
+            "RESET ALL",
+            f"SET lock_timeout = {lock_ms}",
+            f"SET statement_timeout = {statement_ms}",
+            "SET idle_in_transaction_session_timeout = 0",
+        ):
+            self._connection.execute(sql.encode())
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the advisory lock of this database."""
+        give_up = time.monotonic() + self.limits.runner_wait_s
+        while not self.query("SELECT pg_try_advisory_lock(?)", _LOCK)[0][0]:
+            if time.monotonic() >= give_up:
+                raise Conflict(
+                    f"another runner ({self._holder()}) is migrating this database;"
+                    f" waited {self.limits.runner_wait_s:g} s",
+                    where=self.place,
+                    next="wait for it to end and try again",
+                )
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            if not self._connection.closed and not self._connection.broken:
+                self.rollback()
+                self.query("SELECT pg_advisory_unlock(?)", _LOCK)
+
+    def _holder(self) -> str:
+        rows = self.query(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = ?", _LOCK & 0xFFFFFFFF
+        )
+        return f"server process {rows[0][0]}" if rows else "unknown"
+
+    def has_books(self) -> bool:
+        """Whether our own tables are there."""
+        return bool(self.query("SELECT 1 WHERE to_regclass('lastgood.log') IS NOT NULL"))
+
+    def prepare_books(self) -> None:
+        """Make the schema ``lastgood``."""
+        self.query("CREATE SCHEMA IF NOT EXISTS lastgood")
+
+    def fingerprint(self) -> Fingerprint:
+        """The schema as it is now, our own left out; names are written with their schemas."""
+        (before,) = self.query("SELECT current_setting('search_path')")
+        self.query("SELECT set_config('search_path', '', false)")
+        found = read_schema(self.query)  # on failure the caller resets
+        self.query("SELECT set_config('search_path', ?, false)", before[0])
+        return found
+
+    def columns(self) -> Sequence[Column]:
+        """Every column of every ordinary table; its identity is table oid and attribute number."""
+        rows = self.query(
+            "SELECT n.nspname || '.' || c.relname, a.attname, c.oid::bigint, a.attnum,"
+            " CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END"
+            " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+            " WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped"
+            " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'lastgood')"
+            " AND n.nspname NOT LIKE 'pg!_%' ESCAPE '!'"
+        )
+        return [
+            Column(table, name, (oid, number), default if default and _CONSTANT.fullmatch(default) else None)
+            for table, name, oid, number, default in rows
+        ]
+
+    def _table(self, table: str) -> str | None:
+        """The quoted name of a table given as ``name`` or ``schema.name``, None when there is no such."""
+        rows = self.query(
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind IN ('r', 'p') AND (n.nspname || '.' || c.relname IN (?, lower(?))"
+            " OR (c.relname IN (?, lower(?)) AND pg_table_is_visible(c.oid)))",
+            *([table] * 4),
+        )
+        return str(rows[0][0]) if rows else None
+
+    def count(self, table: str, column: Column | None = None) -> int:
+        """Rows of a table, or rows in which a column says something else than its default."""
+        name = self._table(table)
+        if name is None:
+            return 0
+        where = ""
+        if column is not None:
+            quoted = '"' + column.name.replace('"', '""') + '"'
+            where = f" WHERE {quoted} IS NOT NULL"
+            if column.default:
+                where = f" WHERE {quoted}::text IS DISTINCT FROM ({column.default})::text"
+        return int(self.query(f"SELECT count(*) FROM {name}{where}")[0][0])  # noqa: S608
+
+    def rows(self, table: str, limit: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and at most ``limit`` rows of a table, every value as text."""
+        names = [column.name for column in self.columns() if column.table == table]
+        listed = ", ".join('"' + name.replace('"', '""') + '"::text' for name in names)
+        return names, self.query(f"SELECT {listed} FROM {self._table(table)} LIMIT {int(limit)}")  # noqa: S608
+
+    def settle(self, statement: Statement) -> Literal["done", "again", "unknown"]:
+        """Look into the catalog for what the statement makes; an invalid index is dropped."""
+        sql = without_comments(statement.sql, self.dialect)
+        if match := _INDEX.match(sql):
+            return self._settle_index(unquoted(match[1]))
+        if match := _DROPPED.match(sql):
+            return "again" if self._index(unquoted(match[1])) else "done"
+        return "again" if _REPEATABLE.match(sql) else "unknown"
+
+    def _index(self, name: str) -> list[tuple[Any, ...]]:
+        return self.query(
+            "SELECT c.oid::regclass::text, x.indisvalid FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname IN (?, lower(?))"
+            " OR n.nspname || '.' || c.relname IN (?, lower(?))",
+            *([name] * 4),
+        )
+
+    def _settle_index(self, name: str) -> Literal["done", "again"]:
+        rows = self._index(name)
+        if rows and rows[0][1]:
+            return "done"
+        if rows:
+            self.query(f"DROP INDEX CONCURRENTLY {rows[0][0]}")
+        return "again"
+
+    def invalid_indexes(self) -> Sequence[str]:
+        """Indexes that a failed CREATE INDEX CONCURRENTLY left behind, which IF NOT EXISTS would hide."""
+        return [
+            row[0]
+            for row in self.query("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1")
+        ]
+
+    @contextmanager
+    def scratch(self, *, with_rows: bool, scripts: Sequence[Script] = ()) -> Iterator[PostgresqlSession]:
+        """A database of its own on the same server, made by running ``scripts``; rows are not copied here.
+
+        Not a template copy of the live one: that would shut its users out.
+        """
+        name = f"lastgood_scratch_{uuid.uuid4().hex[:12]}"
+        try:
+            self.query(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        except SqlFailure as failure:
+            then = "give the role CREATEDB: a proof needs a database of its own"
+            raise Unavailable(failure.message, where=self.place, next=then) from None
+        copy = None
+        try:
+            copy = PostgresqlSession(conninfo.make_conninfo(self._url, dbname=name), self.limits)
+            for script in scripts:
+                for statement in script.statements:
+                    copy.execute(statement.sql)
+                copy.reset()
+            yield copy
+        finally:
+            if copy is not None:
+                copy.close()
+            self.query(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def cancel(self) -> None:
+        """Stop what is running; it ends as a timeout."""
+        self._connection.cancel_safe(timeout=5)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        known = conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        raise Failed("the URL of the database cannot be read", next="write postgresql://USER@HOST:PORT/NAME") from None
+    return f"postgresql://{known.get('host') or parts.hostname or 'localhost'}/{known.get('dbname') or ''}"
+
+
+def _words(error: psycopg.Error) -> str:
+    diagnosed = error.diag
+    text = diagnosed.message_primary or str(error).strip()
+    detail = f" ({diagnosed.message_detail})" if diagnosed.message_detail else ""
+    return text + detail
