@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from lastgood.effects.envoy.proxies import EnvoyProxies
     from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.journal.sqlite import SqliteJournal
+    from lastgood.errors import Damaged
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.drafting import Drafting
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
-    from lastgood.ports import Clock, Processes
+    from lastgood.ports import Clock, Journal, Processes
+    from lastgood.release.state import State
     from lastgood.settings import Places
 
 LONGEST_FOLDER = 75
@@ -121,6 +123,20 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     return Drafting(repository, resolves), ""
 
 
+def read_state(journal: Journal) -> tuple[State, Damaged | None]:
+    """The journal, folded as far as it verifies, and what is wrong after that."""
+    from lastgood.errors import Damaged
+    from lastgood.release.state import State, evolve
+
+    state = State()
+    try:
+        for event in journal.read():
+            state = evolve(state, event)
+    except Damaged as damage:
+        return state, damage
+    return state, None
+
+
 def make_controller(
     places: Places,
     options: Options,
@@ -147,6 +163,7 @@ def make_controller(
     from lastgood.operations.world import World
 
     clock = SystemClock()
+    state, damage = read_state(journal)
     secrets = SecretStore(places.secrets)
     configurations = Configurations(journal)
     snapshots = Snapshots(secrets.resolve, places.state / "slots.json")
@@ -159,13 +176,17 @@ def make_controller(
         expected,
         snapshots.build,
         runtime=runtime_resource,
-        preflight=Preflight(folder, SupervisedLauncher(processes, "preflight")) if processes else None,
+        preflight=Preflight(folder, SupervisedLauncher(processes, "preflight"), redact=secrets.redactor.redact)
+        if processes
+        else None,
         take_over=take_over,
+        trust_reported=state.served == state.accepted,
+        redact=secrets.redactor.redact,
     )
     gateway = GatewayDriver(proxies, configurations.of)
     drafting, why = make_drafting(places)
     git = GitDriver(drafting.repository if drafting else None, why)
-    loop = Loop(World(clock, journal, {"gateway": gateway, "git": git}), on_event=on_event)
+    loop = Loop(World(clock, journal, {"gateway": gateway, "git": git}), state, on_event=on_event, damage=damage)
     verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why)
     return Controller(
         places, options, clock, journal, configurations, proxies, gateway, loop, verbs, processes, expected

@@ -164,3 +164,39 @@ def test_releases_are_read_from_other_threads_while_the_journal_is_written(opene
             journal.append(AT, [(None, ev.Noted("meanwhile"))])
         for read in reads:
             assert read.result()[1:] == ({"route:a": "c"}, {"c": b"content"})
+
+
+def test_what_verifies_of_a_damaged_journal_is_salvaged(tmp_path: Path) -> None:
+    from lastgood.effects.journal.salvage import salvage
+    from lastgood.errors import Refused
+
+    path = tmp_path / "journal.db"
+    journal = taken(lambda: SqliteJournal(path))
+    journal.put_contents({"c": b"content"})
+    digest = journal.put_release(Release(1, "shop", None, {"gateway": "x"}), {"route:a": "c"})
+    journal.append(AT, [(None, ev.Released(1, digest)), (None, ev.Noted("two")), (None, ev.Noted("three"))])
+    journal.close()
+    with pytest.raises(Refused, match="whole"):
+        salvage(path, "damaged")
+    forger = sqlite3.connect(path, isolation_level=None)
+    forger.execute("DROP TRIGGER event_stays")
+    forger.execute("UPDATE event SET body = replace(body, 'three', 'forged') WHERE seq = 3")
+    forger.close()
+
+    saved = salvage(path, "damaged")
+    assert (saved.events, saved.releases) == (2, 1)
+    assert saved.aside.exists()
+    again = SqliteJournal(path)
+    assert [event.body for event in again.read()] == [ev.Released(1, digest), ev.Noted("two")]
+    assert again.contents(again.entries(1).values()) == {"c": b"content"}
+    assert again.take_over("next", AT, is_alive=False) == 2
+
+
+def test_a_file_of_garbage_is_put_aside(tmp_path: Path) -> None:
+    from lastgood.effects.journal.salvage import salvage
+
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"garbage" * 5000)
+    saved = salvage(path, "damaged")
+    assert saved.events == 0
+    assert list(SqliteJournal(path).read()) == []

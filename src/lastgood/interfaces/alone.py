@@ -83,7 +83,6 @@ async def _looking(places: Places, action: Action) -> dict[str, Any]:
     journal = bootstrap.open_journal(places, read_only=True)
     try:
         made = bootstrap.make_controller(places, bootstrap.Options.load(places.options), journal)
-        made.loop.look_back()
         made.gateway.assume(made.loop.state.accepted)
         await made.loop.observe()
         return await action(made.verbs)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.lifecycle import controller_spec
 from lastgood.interfaces.renewal import watch_certificates
 from lastgood.operations.follow import follow
+from lastgood.operations.loop import Loop
 from lastgood.settings import Places, find_places, prepare
 
 RENEW_S = 1.0
@@ -59,10 +60,18 @@ async def control(places: Places) -> int:
     await made.proxies.start()
     await ensure_proxies(processes, made.expected, places.logs)
     try:
-        await made.gateway.restore(made.loop.state.served, made.loop.state.accepted)
+        await made.gateway.restore(*_to_serve(made.loop))
     except LastgoodError as error:
         print(f"lastgood: what was served could not be restored: {error}", file=sys.stderr, flush=True)
     return await _live(made, feed)
+
+
+def _to_serve(loop: Loop) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """What was being served, and what was accepted last; of a damaged journal only the latter can be trusted."""
+    if loop.damage is not None:
+        print(f"lastgood: {loop.damage}", file=sys.stderr, flush=True)
+        return loop.state.accepted, None
+    return loop.state.served, loop.state.accepted
 
 
 async def _live(made: bootstrap.Controller, feed: Feed) -> int:
@@ -77,7 +86,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         _keep_supervisor(made),
         watch_certificates(made.loop, made.configurations, made.gateway.refresh),
     ]
-    if made.options.follow and made.verbs.drafting:
+    if made.options.follow and made.verbs.drafting and made.loop.damage is None:
         watches.append(follow(made.verbs, made.verbs.drafting.repository, made.options.follow, made.clock))
     tasks = [asyncio.create_task(watch) for watch in watches]
     running = asyncio.create_task(made.loop.run())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lastgood.errors import Fenced, LastgoodError
+from lastgood.errors import Damaged, Fenced, LastgoodError
 from lastgood.operations import replan
 from lastgood.operations.world import Request, View, World
 from lastgood.ports import JournalFull, Stamp
@@ -46,8 +46,17 @@ class _Done:
 class Loop:
     """Runs one controller until it is stopped, or fenced by a newer one."""
 
-    def __init__(self, world: World, *, on_event: Callable[[ev.Event], None] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        state: State | None = None,
+        *,
+        on_event: Callable[[ev.Event], None] | None = None,
+        damage: Damaged | None = None,
+    ) -> None:
+        """``damage``: the journal is broken after ``state``; nothing is decided, and what is asked is refused."""
         self._world = world
+        self.damage = damage
         self._on_event = on_event or (lambda event: None)
         self._inbox: asyncio.Queue[_Asked | _Done | None] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -55,7 +64,7 @@ class Loop:
         self._releases: dict[int, Release] = {}
         self._unjournaled: list[tuple[int | None, ev.Body]] = []
         self._wake_s: float | None = None
-        self.state = State()
+        self.state = state or State()
         self.observed = Observed({})
 
     # --- what others ask ---------------------------------------------------------------------------------------
@@ -77,6 +86,8 @@ class Loop:
 
     async def ask(self, request: Request) -> Mapping[str, Any]:
         """Have a request decided on the loop; raises what it refuses with."""
+        if self.damage is not None:
+            raise self.damage
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._inbox.put_nowait(_Asked(request, answer, self._world.clock.now()))
         return await answer
@@ -87,14 +98,10 @@ class Loop:
 
     # --- life --------------------------------------------------------------------------------------------------
 
-    def look_back(self) -> None:
-        """Fold the journal, and nothing else: for those who only look."""
-        self.state = fold(self._world.journal.read(), self.state)
-
     def recover(self, pid: int) -> None:
-        """Fold the journal and begin a new epoch."""
-        self.look_back()
-        self._write([(None, ev.TookOver(self._world.journal.epoch, pid))], back=True)
+        """Begin a new epoch."""
+        if self.damage is None:
+            self._write([(None, ev.TookOver(self._world.journal.epoch, pid))], back=True)
 
     async def observe(self) -> None:
         """Look at every part; what cannot be seen is unknown, never gone."""
@@ -112,7 +119,8 @@ class Loop:
         try:
             await self.observe()
             while True:
-                await self._settle()
+                if self.damage is None:
+                    await self._settle()
                 if not await self._next_signal():
                     return
         finally:

@@ -149,7 +149,9 @@ class Verbs:
 
     def status(self) -> dict[str, Any]:
         """What is live, what is under way, and what every proxy has."""
-        return reporting.status(self.loop.view(), self.proxies(), self.loop.unjournaled)
+        damage = self.loop.damage
+        damaged = {"what": damage.what, "where": damage.where, "next": damage.next} if damage else None
+        return {**reporting.status(self.loop.view(), self.proxies(), self.loop.unjournaled), "damaged": damaged}
 
     def history(self, limit: int = 20) -> dict[str, Any]:
         """Releases and deployments, the newest first."""

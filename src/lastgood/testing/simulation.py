@@ -19,6 +19,7 @@ from lastgood.ports import Stamp
 from lastgood.release.events import Body, Event
 from lastgood.release.observed import Fact
 from lastgood.release.release import Release, services_of
+from lastgood.release.state import fold
 from lastgood.release.step import Step
 from lastgood.testing.fake_journal import FakeJournal, Pages
 from lastgood.testing.virtual_time import VirtualClock, run_virtual
@@ -201,7 +202,7 @@ class Simulation:
         journal.take_over("simulated", self.clock.now(), is_alive=False)
         driver = SimDriver(self.system, gates)
         kinds = ("gateway", "service", "database", "git")
-        self.loop = Loop(World(self.clock, journal, _one_observer(driver, kinds)))
+        self.loop = Loop(World(self.clock, journal, _one_observer(driver, kinds)), fold(journal.read()))
         self.loop.recover(pid=1)
         running = asyncio.ensure_future(self.loop.run())
         scripted = asyncio.ensure_future(script(self.loop))

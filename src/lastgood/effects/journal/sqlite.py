@@ -71,7 +71,7 @@ class SqliteJournal:
             return Unavailable("the disk is full", where=str(self.path), next="make room; the gateway serves on")
         if "locked" in str(error):
             return Unavailable("the journal is locked by another program", where=str(self.path), next="lastgood status")
-        return Damaged(f"the journal is damaged: {error}", where=str(self.path), next="lastgood doctor")
+        return Damaged(f"the journal is damaged: {error}", where=str(self.path), next="lastgood doctor --salvage")
 
     def close(self) -> None:
         """Close the file."""
@@ -198,7 +198,9 @@ class SqliteJournal:
         with self._reading() as db:
             entries = self._manifests.get(number, db)
         if manifest_digest(entries) != record["manifest"]:
-            raise Damaged(f"the manifest of r{number} is damaged", where=str(self.path), next="lastgood doctor")
+            raise Damaged(
+                f"the manifest of r{number} is damaged", where=str(self.path), next="lastgood doctor --salvage"
+            )
         return entries
 
     def release(self, number: int) -> Release:
@@ -211,9 +213,11 @@ class SqliteJournal:
         with self._reading() as db:
             row = db.execute("SELECT record, digest FROM release WHERE number = ?", (number,)).fetchone()
         if row is None:
-            raise Damaged(f"release r{number} is not in the journal", where=str(self.path), next="lastgood doctor")
+            raise Damaged(
+                f"release r{number} is not in the journal", where=str(self.path), next="lastgood doctor --salvage"
+            )
         if digest_of(row[0]) != row[1]:
-            raise Damaged(f"the record of r{number} is damaged", where=str(self.path), next="lastgood doctor")
+            raise Damaged(f"the record of r{number} is damaged", where=str(self.path), next="lastgood doctor --salvage")
         return bytes(row[0])
 
     def contents(self, digests: Iterable[str]) -> dict[str, bytes]:
@@ -227,8 +231,31 @@ class SqliteJournal:
                 query = f"SELECT digest, body FROM content WHERE digest IN ({marks})"  # noqa: S608 only question marks
                 found.update({key: zlib.decompress(body) for key, body in db.execute(query, some)})
         if missing := set(wanted) - set(found):
-            raise Damaged(f"{len(missing)} contents are missing", where=str(self.path), next="lastgood doctor")
+            raise Damaged(
+                f"{len(missing)} contents are missing", where=str(self.path), next="lastgood doctor --salvage"
+            )
         return found
+
+    def copy_events(self, events: Sequence[Event]) -> None:
+        """Take events over as they are, hashes included: for a journal that is made from another one."""
+        rows: list[tuple[Any, ...]] = []
+        for event in events:
+            previous = rows[-1][-1] if rows else GENESIS
+            text = canonical(write_body(event.body)).decode()
+            at = event.at
+            row = (event.seq, event.epoch, event.deployment, at.wall_s, at.boot_id, at.boot_s, text, previous)
+            rows.append((*row, event.hash))
+        self._db.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        self._last = self._tail()
+
+    def copy_store(self, lease: Sequence[Any], records: Sequence[Any], manifests: Sequence[Any], contents: Any) -> None:
+        """Take the other tables' rows over."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("INSERT INTO lease VALUES (?,?,?,?,?)", lease)
+        self._db.executemany("INSERT INTO release VALUES (?,?,?)", records)
+        self._db.executemany("INSERT INTO manifest VALUES (?,?,?)", manifests)
+        self._db.executemany("INSERT INTO content VALUES (?,?)", contents)
+        self._db.execute("COMMIT")
 
     # --- who may act -------------------------------------------------------------------------------------------
 
