@@ -13,6 +13,7 @@ from pathlib import Path
 from lastgood.errors import LastgoodError, UsageError
 from lastgood.interfaces.cli.failure import as_json
 from lastgood.interfaces.cli.session import Session, Surroundings
+from lastgood.interfaces.cli.verb import ReaderGone
 
 DEFECT = 70
 INTERRUPTED = 130
@@ -37,7 +38,7 @@ def ending(arguments: Sequence[str], around: Surroundings) -> Iterator[End]:
         end.code = _tell(error, arguments, around)
     except KeyboardInterrupt:
         end.code = INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         # Whoever read our output has seen enough; without this Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         end.code = BROKEN_PIPE
@@ -78,7 +79,8 @@ def _usage(error: Exception) -> UsageError | None:
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "lastgood"
-    return UsageError(str(told()).strip().rstrip("."), next=f"{path} --help")
+    words = " ".join(str(told()).split()).rstrip(".")
+    return UsageError(words, next=f"{path} --help")
 
 
 def _defect(error: Exception, around: Surroundings) -> LastgoodError:

@@ -28,7 +28,9 @@ def commands() -> str:
         "",
         "Every command takes, before or after its name:",
         "",
-        *_options(root, everywhere=True),
+        *(line for line in _options(root, everywhere=True) if "--version" not in line),
+        "",
+        "`lastgood --version` prints the version; `--help` works everywhere.",
         "",
         "Progress and results go to standard output, warnings and errors to standard error. With `--json` the only",
         'output is one JSON value, of an error too: `{"error": {"code", "exit_code", "what", "where", "next"}}`.',
@@ -73,7 +75,7 @@ def _options(command: Any, *, everywhere: bool) -> list[str]:
 
 
 def _value(param: Any) -> str:
-    choices = getattr(param.type, "choices", None)
+    choices = getattr(getattr(param, "type_descriptor", None) or getattr(param, "type", None), "choices", None)
     return "|".join(map(str, choices)) if choices else str(param.name).upper()
 
 

@@ -20,6 +20,10 @@ StateFolder = Annotated[
 F = TypeVar("F", bound=Callable[..., int | None])
 
 
+class ReaderGone(Exception):
+    """Nobody reads our output any more. Not an ``OSError``: Typer would end the process with another exit code."""
+
+
 def group(help_text: str) -> typer.Typer:
     """A set of commands; plain help without markup, because rich would take longer to load than everything else."""
     return typer.Typer(help=help_text, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
@@ -42,7 +46,10 @@ def verb(app: typer.Typer, name: str) -> Callable[[F], F]:
         def command(ctx: typer.Context, *, as_json: bool, state: str | None, **given: Any) -> int:
             around: Surroundings = ctx.obj
             around.as_json = around.as_json or as_json
-            return function(Session(around, around.as_json, state or around.state), **given) or 0
+            try:
+                return function(Session(around, around.as_json, state or around.state), **given) or 0
+            except BrokenPipeError as error:
+                raise ReaderGone from error
 
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {one.name: one.annotation for one in parameters}
