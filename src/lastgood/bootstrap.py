@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lastgood.effects.envoy.proxies import EnvoyProxies
     from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.journal.sqlite import SqliteJournal
+    from lastgood.effects.secrets import SecretStore
     from lastgood.errors import Damaged
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.drafting import Drafting
@@ -123,6 +124,27 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     return Drafting(repository, resolves), ""
 
 
+def _why_unusable(store: SecretStore) -> Callable[[str], str | None]:
+    from lastgood.errors import LastgoodError
+
+    def why(reference: str) -> str | None:
+        try:
+            store.resolve(reference)
+        except LastgoodError as error:
+            return f"cannot be used ({error.what})"
+        return None
+
+    return why
+
+
+def supervisor_epoch(places: Places) -> int:
+    """The highest epoch the supervisor has seen: a journal that was made anew must not start below it."""
+    try:
+        return int((run_root(places) / "epoch").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
 def read_state(journal: Journal) -> tuple[State, Damaged | None]:
     """The journal, folded as far as it verifies, and what is wrong after that."""
     from lastgood.errors import Damaged
@@ -187,7 +209,7 @@ def make_controller(
     drafting, why = make_drafting(places)
     git = GitDriver(drafting.repository if drafting else None, why)
     loop = Loop(World(clock, journal, {"gateway": gateway, "git": git}), state, on_event=on_event, damage=damage)
-    verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why)
+    verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why, _why_unusable(secrets))
     return Controller(
         places, options, clock, journal, configurations, proxies, gateway, loop, verbs, processes, expected
     )

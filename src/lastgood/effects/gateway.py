@@ -94,4 +94,5 @@ class GatewayDriver:
         before = await self._proxies.requests()
         await asyncio.sleep(window_s)
         after = await self._proxies.requests()
-        return {"release": left, "requests": after.get(left, 0) - before.get(left, 0), "window_s": window_s}
+        more = after.get(left, 0) - before.get(left, 0)
+        return {"release": left, "requests": more, "window_s": window_s, "served": after.get(left, 0)}

@@ -50,20 +50,30 @@ async def control(places: Places) -> int:
     clock = SystemClock()
     journal = bootstrap.open_journal(places)
     lease = journal.lease()
-    journal.take_over(holder(), clock.now(), is_alive=lease is not None and holder_lives(lease.holder))
+    alive = lease is not None and holder_lives(lease.holder)
+    journal.take_over(holder(), clock.now(), is_alive=alive, above=bootstrap.supervisor_epoch(places))
     processes = await ensure_supervisor(str(bootstrap.run_root(places)), epoch=journal.epoch)
     feed = Feed()
     made = bootstrap.make_controller(
         places, options, journal, processes=processes, on_event=feed.publish, take_over=True
     )
     made.loop.recover(os.getpid())
-    await made.proxies.start()
-    await ensure_proxies(processes, made.expected, places.logs)
+    try:
+        await made.proxies.start()
+        await ensure_proxies(processes, made.expected, places.logs)
+        await _restore(made)
+        return await _live(made, feed)
+    finally:
+        await made.proxies.leave()
+        journal.give_up()
+        journal.close()
+
+
+async def _restore(made: bootstrap.Controller) -> None:
     try:
         await made.gateway.restore(*_to_serve(made.loop))
     except LastgoodError as error:
         print(f"lastgood: what was served could not be restored: {error}", file=sys.stderr, flush=True)
-    return await _live(made, feed)
 
 
 def _to_serve(loop: Loop) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
@@ -104,9 +114,6 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         for task in tasks:
             task.cancel()
         await asyncio.wait({running, serving}, timeout=5)
-        await made.proxies.leave()
-        made.journal.give_up()
-        made.journal.close()
 
 
 class _Server(uvicorn.Server):

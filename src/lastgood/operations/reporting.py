@@ -152,6 +152,7 @@ def status(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> dict[
         "gateway": {name: view.observed.value("gateway", name) for name in ("base", "candidate", "percent")},
         "unknown": sorted(view.observed.unknown),
         "unjournaled": unjournaled,
+        "notes": notes(view)[:3],
         "known_good": [number for number in view.state.releases if view.state.verdict(number).name == "good"][-5:],
     }
 
@@ -163,13 +164,19 @@ def history(view: View, limit: int) -> dict[str, Any]:
     return {
         "releases": [release(number, view) for number in releases],
         "deployments": [_line(view.state.deployments[number]) for number in deployments],
+        "notes": notes(view)[:limit],
     }
+
+
+def notes(view: View) -> list[dict[str, Any]]:
+    """What a person should know and no deployment tells, the newest first."""
+    return [{"at": moment(at), "level": note.level, "what": note.what} for at, note in reversed(view.state.notes)]
 
 
 def _line(found: Deployment) -> dict[str, Any]:
     return {
         "deployment": found.number,
-        "intent": found.intent,
+        "intent": found.asked.intent,
         "from": found.asked.source,
         "to": found.asked.target,
         "by": found.asked.by,
@@ -181,7 +188,9 @@ def _line(found: Deployment) -> dict[str, Any]:
     }
 
 
-def way_back(planned: Planned, changes: Iterable[Change], basis: str) -> dict[str, Any]:
+def way_back(
+    planned: Planned, changes: Iterable[Change], basis: str, *, stays_revoked: Sequence[str], blocked: Sequence[str]
+) -> dict[str, Any]:
     """What a rollback reverts, keeps, loosens, and what blocks it."""
     found = list(changes)
     kept = [part for part in planned.source.parts if planned.source.parts[part] == planned.target.parts.get(part)]
@@ -191,9 +200,9 @@ def way_back(planned: Planned, changes: Iterable[Change], basis: str) -> dict[st
         "why": planned.choice.why,
         "skipped": [list(skip) for skip in planned.choice.skipped],
         "reverts": [change(one) for one in found],
-        "keeps": sorted(kept),
+        "keeps": [*sorted(kept), *stays_revoked],
         "loosens": [one.text for one in found if one.effect == "loosens"],
-        "blocked": [],
+        "blocked": list(blocked),
         "steps": [{"id": step.id, "part": step.part, "shows": step.shows} for step in planned.plan.steps],
         "basis": basis,
     }

@@ -16,6 +16,7 @@ from lastgood.operations.configurations import Configurations
 from lastgood.operations.deploy import DeployAsk, Draft, deploy
 from lastgood.operations.drafting import Drafted, Drafting, contents_of
 from lastgood.operations.loop import Loop
+from lastgood.operations.references import WhyUnusable, unusable_clients, unusable_keys
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.world import Outcome, View
 from lastgood.ports import Journal, ProxyState
@@ -34,6 +35,7 @@ class Verbs:
     drafting: Drafting | None
     proxies: Callable[[], tuple[ProxyState, ...]]
     why_no_repository: str = ""
+    why_unusable: WhyUnusable = lambda reference: None
 
     # --- forward -----------------------------------------------------------------------------------------------
 
@@ -94,7 +96,14 @@ class Verbs:
         view = self.loop.view()
         planned = plan_rollback(ask, view, self._commit)
         changes = self._between(planned.source.number, planned.target.number)
-        return reporting.way_back(planned, changes, view.observed.basis())
+        target = self.configurations.of(planned.target.number)
+        return reporting.way_back(
+            planned,
+            changes,
+            view.observed.basis(),
+            stays_revoked=unusable_clients(target, self.why_unusable),
+            blocked=unusable_keys(target, self.why_unusable),
+        )
 
     def _commit(self, text: str) -> str | None:
         if self.drafting is None:

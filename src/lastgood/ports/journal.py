@@ -65,8 +65,8 @@ class Journal(Protocol):
         """Stored contents by digest."""
         ...
 
-    def take_over(self, holder: str, at: Stamp, *, is_alive: bool) -> int:
-        """Become the one controller and get a new epoch; raises ``Conflict`` while another one lives."""
+    def take_over(self, holder: str, at: Stamp, *, is_alive: bool, above: int = 0) -> int:
+        """Become the one controller, with an epoch higher than any and than ``above``; ``Conflict`` while one lives."""
         ...
 
     def renew(self, at: Stamp) -> None:

@@ -11,6 +11,9 @@ from lastgood.release.plan import Intent, Plan
 from lastgood.release.step import StepId
 from lastgood.stamp import Stamp
 
+NOTES = 50
+"""How many notes are kept at hand; all of them stay in the journal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -93,6 +96,7 @@ class State:
     served: Mapping[str, Any] | None = None
     accepted: Mapping[str, Any] | None = None
     epoch_began: Stamp | None = None
+    notes: tuple[tuple[Stamp, ev.Noted], ...] = ()
 
     @property
     def deployment(self) -> Deployment | None:
@@ -120,8 +124,8 @@ def evolve(state: State, event: ev.Event) -> State:
         case ev.Tagged(name=name, release=release):
             kept = {tag: number for tag, number in state.tags.items() if tag != name}
             return replace(state, tags=kept if release is None else {**kept, name: release})
-        case ev.Noted():
-            return state
+        case ev.Noted() as noted:
+            return replace(state, notes=(*state.notes[1 - NOTES :], (event.at, noted)))
     return _deployed(state, event)
 
 

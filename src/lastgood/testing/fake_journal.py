@@ -80,12 +80,12 @@ class FakeJournal:
         except KeyError:
             raise Damaged("contents are missing", next="lastgood doctor") from None
 
-    def take_over(self, holder: str, at: Stamp, *, is_alive: bool) -> int:
+    def take_over(self, holder: str, at: Stamp, *, is_alive: bool, above: int = 0) -> int:
         """See :class:`lastgood.ports.Journal`."""
         lease = self.pages.lease
         if lease and is_alive and lease.boot_id == at.boot_id and at.boot_s - lease.seen_s < LEASE_S:
             raise Conflict(f"a controller is running ({lease.holder})", next="lastgood status")
-        self.epoch = (lease.epoch if lease else 0) + 1
+        self.epoch = max(lease.epoch if lease else 0, above) + 1
         self.pages.lease = Lease(self.epoch, holder, at.boot_id, at.boot_s)
         return self.epoch
 

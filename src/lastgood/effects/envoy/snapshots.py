@@ -6,9 +6,10 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from secrets import token_hex
 
 from lastgood.config.model import Listener
-from lastgood.errors import Unavailable
+from lastgood.errors import LastgoodError, Unavailable
 from lastgood.gateway.cache import CompileCache
 from lastgood.gateway.compile import compile_snapshot, wanted_limits
 from lastgood.gateway.slots import SlotTable, assign
@@ -26,6 +27,7 @@ class Snapshots:
         self._cache = CompileCache()
         self._lock = threading.Lock()
         self._slots = _read_slots(slots_path)
+        self._unguessable: dict[str, str] = {}
 
     def build(self, traffic: Traffic) -> Snapshot:
         """The snapshot of a state; raises ``Unavailable`` for a secret or certificate that cannot be read."""
@@ -52,7 +54,17 @@ class Snapshots:
                 pass  # after a restart limits may get other slots and start afresh; traffic must not wait for a disk
 
     def _secrets(self, generations: Iterable[Generation]) -> dict[str, str]:
-        return {text: self._resolve(text) for text in api_key_references(generations)}
+        return {text: self._key(text) for text in api_key_references(generations)}
+
+    def _key(self, reference: str) -> str:
+        """A client whose key was revoked or cannot be read stays out, and nobody else is kept waiting for it.
+
+        What is deployed anew was checked before; this is the way back, and a controller that starts.
+        """
+        try:
+            return self._resolve(reference)
+        except LastgoodError:
+            return self._unguessable.setdefault(reference, token_hex(32))
 
     def _certificates(self, generations: Iterable[Generation]) -> dict[str, tuple[str, str]]:
         found = {}

@@ -26,7 +26,7 @@ class GitDriver:
     async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
         """Write the revert commit, and push it where its branch goes to."""
         if self._repository is None:
-            raise Unavailable(f"no revert commit: {self._why_not}", next="revert by hand: git revert")
+            raise Unavailable(self._why_not, next="revert by hand: git revert")
         deployment = key.partition(".")[0]
         bad, target = str(step.args["bad"]), str(step.args["target"])
         release = f"r{step.args['left']}"

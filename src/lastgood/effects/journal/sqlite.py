@@ -259,8 +259,8 @@ class SqliteJournal:
 
     # --- who may act -------------------------------------------------------------------------------------------
 
-    def take_over(self, holder: str, at: Stamp, *, is_alive: bool) -> int:
-        """Become the one controller and get a new epoch; ``is_alive`` says whether the present holder is.
+    def take_over(self, holder: str, at: Stamp, *, is_alive: bool, above: int = 0) -> int:
+        """Become the one controller and get a new epoch, higher than ``above``; ``is_alive``: whether the holder is.
 
         Raises ``Conflict`` while the present holder lives and was seen lately.
         """
@@ -269,7 +269,7 @@ class SqliteJournal:
             lease = self.lease()
             if lease and is_alive and lease.boot_id == at.boot_id and at.boot_s - lease.seen_s < LEASE_S:
                 raise Conflict(f"a controller is running ({lease.holder})", next="lastgood status, or lastgood stop")
-            epoch = (lease.epoch if lease else 0) + 1
+            epoch = max(lease.epoch if lease else 0, above) + 1
             row = (1, epoch, holder, at.boot_id, at.boot_s)
             self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?)", row)
             self._db.execute("COMMIT")

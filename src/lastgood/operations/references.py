@@ -1,0 +1,29 @@
+"""What a release refers to and no longer finds: clients whose keys are gone stay out, listeners without a key block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lastgood.config.configuration import Configuration
+
+WhyUnusable = Callable[[str], str | None]
+"""A secret reference to why it has no value, None where it has one."""
+
+
+def unusable_clients(configuration: Configuration, why: WhyUnusable) -> list[str]:
+    """Clients that a rollback does not let in again: revocations are not undone."""
+    found = []
+    for name, policy in configuration.policies.items():
+        for client, reference in sorted(policy.api_key.clients.items()) if policy.api_key else ():
+            if (reason := why(reference)) is not None:
+                found.append(f"client {client} of {name} stays out: {reference} {reason}")
+    return found
+
+
+def unusable_keys(configuration: Configuration, why: WhyUnusable) -> list[str]:
+    """Listeners that cannot open: nothing can stand in for a TLS key."""
+    found = []
+    for name, listener in configuration.listeners.items():
+        if listener.tls is not None and (reason := why(listener.tls.key)) is not None:
+            found.append(f"listener {name}: {listener.tls.key} {reason}")
+    return found
