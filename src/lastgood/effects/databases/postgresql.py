@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import conninfo
@@ -50,7 +49,7 @@ class PostgresqlSession:
 
     def __init__(self, url: str, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._url = "postgresql" + url[url.index(":") :]
+        self._url = "postgresql" + url[url.index("://") :] if "://" in url else url
         self.place = _place(self._url)
         try:
             self._connection = psycopg.connect(
@@ -233,7 +232,9 @@ class PostgresqlSession:
         ]
 
     @contextmanager
-    def scratch(self, *, with_rows: bool, scripts: Sequence[Script] = ()) -> Iterator[PostgresqlSession]:
+    def scratch(
+        self, *, with_rows: bool, scripts: Sequence[Script] = (), empty: bool = False
+    ) -> Iterator[PostgresqlSession]:
         """A database of its own on the same server, made by running ``scripts``; rows are not copied here.
 
         Not a template copy of the live one: that would shut its users out.
@@ -267,12 +268,11 @@ class PostgresqlSession:
 
 
 def _place(url: str) -> str:
-    parts = urlsplit(url)
     try:
         known = conninfo.conninfo_to_dict(url)
     except psycopg.Error:
         raise Failed("the URL of the database cannot be read", next="write postgresql://USER@HOST:PORT/NAME") from None
-    return f"postgresql://{known.get('host') or parts.hostname or 'localhost'}/{known.get('dbname') or ''}"
+    return f"postgresql://{known.get('host') or 'localhost'}/{known.get('dbname') or ''}"
 
 
 def _words(error: psycopg.Error) -> str:

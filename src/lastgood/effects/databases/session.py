@@ -118,10 +118,12 @@ class Session(Protocol):
         """Indexes that a failed CREATE INDEX CONCURRENTLY left behind."""
         ...
 
-    def scratch(self, *, with_rows: bool, scripts: Sequence[Script] = ()) -> AbstractContextManager[Session]:
+    def scratch(
+        self, *, with_rows: bool, scripts: Sequence[Script] = (), empty: bool = False
+    ) -> AbstractContextManager[Session]:
         """A copy to try things on, gone afterwards; the live tables are only read.
 
-        ``scripts`` rebuild the schema where it cannot be copied.
+        ``scripts`` rebuild the schema where it cannot be copied; ``empty``: nothing is copied, only they are run.
         """
         ...
 

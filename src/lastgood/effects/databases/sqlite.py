@@ -186,12 +186,16 @@ class SqliteSession:
         return ()
 
     @contextmanager
-    def scratch(self, *, with_rows: bool, scripts: Sequence[Script] = ()) -> Iterator[SqliteSession]:
+    def scratch(
+        self, *, with_rows: bool, scripts: Sequence[Script] = (), empty: bool = False
+    ) -> Iterator[SqliteSession]:
         """A copy of the whole file by the backup API, which takes no lock that a writer would notice for long."""
         folder = Path(tempfile.mkdtemp(prefix="lg-scratch-"))
         copy = SqliteSession(folder / "scratch.db", self.limits, create=True)
         try:
-            if with_rows:
+            if empty:
+                copy._run_scripts(scripts)
+            elif with_rows:
                 self._connection.backup(copy._connection)
             else:
                 self._copy_schema(copy)
@@ -200,18 +204,18 @@ class SqliteSession:
             copy.close()
             shutil.rmtree(folder)
 
+    def _run_scripts(self, scripts: Sequence[Script]) -> None:
+        for script in scripts:
+            for statement in script.statements:
+                self.execute(statement.sql)
+            self.reset()
+
     def _copy_schema(self, copy: SqliteSession) -> None:
         order = "CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid"
         rows = self._run(f"SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY {order}")  # noqa: S608
         for name, sql in rows:
-            if not name.startswith("sqlite_"):
+            if not name.startswith(("sqlite_", "lastgood_")):
                 copy.execute(sql)
-        for table in ("migrations", "progress", "images", "log"):
-            if self.has_books():
-                names, found = [], self._run(f"SELECT * FROM lastgood_{table}")  # noqa: S608
-                names = ["?"] * len(found[0]) if found else []
-                for row in found:
-                    copy.query(f"INSERT INTO lastgood_{table} VALUES ({', '.join(names)})", *row)  # noqa: S608
 
     def cancel(self) -> None:
         """Stop what is running; it ends as a timeout."""

@@ -1,0 +1,163 @@
+"""Rehearsing the way back on a scratch copy: up, down, compare, up again. The live database is only read."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from lastgood.database.fingerprint import compare
+from lastgood.database.migration import History, Migration, Script
+from lastgood.database.proof import Proof, Rehearsal, Rows, digest_of_scripts, judge
+from lastgood.database.standing import plan_up
+from lastgood.effects.databases.books import Books
+from lastgood.effects.databases.execution import explain
+from lastgood.effects.databases.filling import copy_rows, fill
+from lastgood.effects.databases.session import Session, SqlFailure
+from lastgood.errors import LastgoodError, Refused
+
+RowSource = Literal["live", "generated", "none"]
+SAMPLE = 100
+"""Rows of each table that are copied where the database cannot be copied whole."""
+_COMPARED = 5000
+
+
+def prove_pending(
+    session: Session, history: History, *, to: str | None = None, rows: RowSource = "live", out_of_order: bool = False
+) -> Proof | None:
+    """The proof of what ``up`` would apply, as one release, on a copy of the database; None: nothing is pending."""
+    try:
+        applied = Books(session).applied()
+        pending = [move.migration for move in plan_up(history, applied, to, out_of_order=out_of_order)]
+        if not pending:
+            return None
+        with session.scratch(with_rows=rows == "live", scripts=[row.migration.up for row in applied]) as copy:
+            _refuse_unlike(session, copy)
+            if rows == "live" and session.dialect == "postgresql":
+                copy_rows(session, copy, SAMPLE)
+            elif rows == "generated":
+                fill(copy)
+            return prove_on(copy, pending)
+    except SqlFailure as failure:
+        raise explain(failure, session.place) from None
+
+
+def _refuse_unlike(session: Session, copy: Session) -> None:
+    found = compare(session.fingerprint(), copy.fingerprint())
+    if found.likeness == "different":
+        raise Refused(
+            f"the copy has another schema, so that nothing would be proven: {found.names()}",
+            where=session.place,
+            next="put what was changed by hand into a migration; db verify shows it",
+        )
+
+
+def prove_history(
+    session: Session, history: History, groups: Sequence[Sequence[str]] | None = None, *, rows: RowSource = "generated"
+) -> tuple[Proof, ...]:
+    """Proofs of a whole history from an empty database on, one for each group of versions (default: each alone).
+
+    ``session`` only says where scratch databases are made. An up that fails ends it: what comes later is left out.
+    """
+    names = groups if groups is not None else [[m.version] for m in history.migrations]
+    releases = [[m for version in group if (m := history.find(version))] for group in names]
+    proofs: list[Proof] = []
+    start = 0
+    try:
+        while start < len(releases):
+            before = [m.up for release in releases[:start] for m in release]
+            with session.scratch(with_rows=False, scripts=before, empty=True) as copy:
+                start = _prove_until_broken(copy, releases, start, proofs, rows)
+    except SqlFailure as failure:
+        raise explain(failure, session.place) from None
+    return tuple(proofs)
+
+
+def _prove_until_broken(
+    copy: Session, releases: Sequence[Sequence[Migration]], start: int, proofs: list[Proof], rows: RowSource
+) -> int:
+    """Where to go on: a broken release leaves the copy in a state of which nothing is known."""
+    for position in range(start, len(releases)):
+        if rows == "generated":
+            fill(copy)
+        proof = prove_on(copy, releases[position])
+        proofs.append(proof)
+        if proof.verdict == "broken":
+            can_go_on = not any(reason.startswith("the way up fails") for reason in proof.reasons)
+            return position + 1 if can_go_on else len(releases)
+    return len(releases)
+
+
+def prove_on(copy: Session, migrations: Sequence[Migration]) -> Proof:
+    """Rehearse on a copy; afterwards the migrations are applied there, unless they are broken."""
+    started = time.monotonic()
+    versions, digest = tuple(m.version for m in migrations), digest_of_scripts(migrations)
+
+    def took_ms() -> int:
+        return int((time.monotonic() - started) * 1000)
+
+    no_way_back = [f"{m.label}: {m.no_way_back}" for m in migrations if m.no_way_back]
+    marked = all(m.irreversible is not None for m in migrations if m.no_way_back)
+    before, rows_before = copy.fingerprint(), read_rows(copy)
+    try:
+        for migration in migrations:
+            run_plainly(copy, migration.up)
+    except LastgoodError as error:
+        return Proof(versions, digest, "broken", (f"the way up fails: {_line(error)}",), took_ms=took_ms())
+    if no_way_back:
+        return Proof(versions, digest, "irreversible" if marked else "broken", tuple(no_way_back), took_ms=took_ms())
+    upped = copy.fingerprint()
+    try:
+        for migration in reversed(migrations):
+            if migration.down is not None:
+                run_plainly(copy, migration.down)
+    except LastgoodError as error:
+        return Proof(versions, digest, "broken", (f"the way back fails: {_line(error)}",), took_ms=took_ms())
+    back, rows_back = copy.fingerprint(), read_rows(copy)
+    again, failure = None, None
+    try:
+        for migration in migrations:
+            run_plainly(copy, migration.up)
+        again = copy.fingerprint()
+    except LastgoodError as error:
+        failure = _line(error)
+    return judge(migrations, Rehearsal(before, upped, back, again, rows_before, rows_back, failure), took_ms())
+
+
+def _line(error: LastgoodError) -> str:
+    return f"{error.where}: {error.what}" if error.where else error.what
+
+
+def run_plainly(session: Session, script: Script) -> None:
+    """Run a script on a scratch copy: as the runner would, but without books. Raises ``LastgoodError``."""
+    statement = None
+    try:
+        together = script.transactional
+        settings = [statement.setting for statement in script.statements]
+        begun = False
+        for statement, setting in zip(script.statements, settings, strict=True):
+            if together and not setting and not begun:
+                session.begin()
+                begun = True
+            if setting and begun:
+                session.commit()
+                begun = False
+            session.execute(statement.sql)
+        if begun:
+            session.commit()
+        session.reset()
+    except SqlFailure as failure:
+        session.rollback()
+        session.reset()
+        raise explain(failure, session.place, statement, script.source) from None
+
+
+def read_rows(session: Session) -> Rows:
+    """Up to 5,000 rows of every table, without regard to the order of rows and columns."""
+    found: dict[str, Counter[tuple[tuple[str, object], ...]]] = {}
+    for table in sorted({column.table for column in session.columns()}):
+        names, rows = session.rows(table, _COMPARED)
+        order = sorted(range(len(names)), key=lambda i: names[i])
+        found[table] = Counter(tuple((names[i], row[i]) for i in order) for row in rows)
+    return found

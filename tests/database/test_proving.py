@@ -1,0 +1,180 @@
+"""The rehearsal: what comes back, what does not, and that the live database is never touched."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lastgood.database.migration import History
+from lastgood.effects.databases.folder import read_folder
+from lastgood.effects.databases.postgresql import PostgresqlSession
+from lastgood.effects.databases.proving import prove_history, prove_pending
+from lastgood.effects.databases.runner import up
+from lastgood.effects.databases.session import Session
+from lastgood.effects.databases.sqlite import SqliteSession
+from lastgood.errors import Refused
+
+Make = Callable[[dict[str, str]], History]
+
+
+@pytest.fixture
+def lite(tmp_path: Path) -> Iterator[SqliteSession]:
+    session = SqliteSession(tmp_path / "p.db", create=True)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def pg(postgresql_url: str) -> Iterator[PostgresqlSession]:
+    session = PostgresqlSession(postgresql_url)
+    yield session
+    session.close()
+
+
+def write(folder: Path, session: Session, files: dict[str, str]) -> History:
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return read_folder(folder, session.dialect)
+
+
+FIRST = {"1_a.up.sql": "CREATE TABLE a (id integer PRIMARY KEY, x text);", "1_a.down.sql": "DROP TABLE a;"}
+CASES = [
+    ("ALTER TABLE a ADD y text", "ALTER TABLE a DROP COLUMN y", "exact", ""),
+    (
+        "ALTER TABLE a DROP COLUMN x; ALTER TABLE a ADD y text",
+        "ALTER TABLE a DROP COLUMN y",
+        "broken",
+        "a.x is missing",
+    ),
+    ("CREATE INDEX i ON a (x)", "SELECT 1", "broken", "does nothing"),
+    ("CREATE INDEX i ON a (x)", "-- lastgood:irreversible why not", "irreversible", "why not"),
+    ("CREATE TABLE b (z text)", "DROP TABLE c", "broken", "the way back fails"),
+    ("CREATE TABLE a (z text)", "DROP TABLE a", "broken", "the way up fails"),
+    ("DELETE FROM a WHERE x = '1'", "-- lastgood:empty rows may go", "lossy(1 rows)", "1 rows of"),
+    ("UPDATE a SET x = 'z'", "UPDATE a SET x = 'q'", "lossy(2 rows)", "2 rows of"),
+    ("ALTER TABLE a RENAME COLUMN x TO y", "ALTER TABLE a RENAME COLUMN y TO x", "exact", ""),
+]
+
+
+@pytest.mark.parametrize("kind", ["lite", "pg"])
+@pytest.mark.parametrize(("way_up", "way_back", "verdict", "reason"), CASES)
+def test_verdicts_with_the_live_rows(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, way_up: str, way_back: str, verdict: str, reason: str
+) -> None:
+    session: Session = request.getfixturevalue(kind)
+    files = {**FIRST, "2_b.up.sql": way_up, "2_b.down.sql": way_back}
+    history = write(tmp_path / "m", session, files)
+    up(session, history, to="1")
+    session.query("INSERT INTO a (id, x) VALUES (1, '1'), (2, '2')")
+    before = session.fingerprint()
+    proof = prove_pending(session, history)
+    assert proof is not None
+    assert (proof.title, proof.versions) == (verdict, ("2",))
+    assert any(reason in line for line in proof.reasons) or not reason, proof.reasons
+    assert session.fingerprint() == before
+    assert session.query("SELECT x FROM a ORDER BY 1") == [("1",), ("2",)]
+
+
+def test_the_order_of_columns_is_cosmetic(pg: PostgresqlSession, lite: SqliteSession, tmp_path: Path) -> None:
+    for session in (lite, pg):
+        history = write(
+            tmp_path / "m",
+            session,
+            {
+                "1_a.up.sql": "CREATE TABLE a (x text, y text)",
+                "1_a.down.sql": "DROP TABLE a",
+                "2_b.up.sql": "ALTER TABLE a DROP COLUMN x",
+                "2_b.down.sql": "ALTER TABLE a ADD x text",
+            },
+        )
+        up(session, history, to="1")
+        proof = prove_pending(session, history)
+        assert proof is not None
+        assert proof.verdict == "cosmetic"
+        assert any("place of column" in reason for reason in proof.reasons)
+        session.query("INSERT INTO a (x) VALUES ('kept?')")
+        proof = prove_pending(session, history)
+        assert proof is not None
+        assert proof.title == "lossy(1 rows)"
+
+
+@pytest.mark.parametrize(
+    ("way_up", "verdict"),
+    [
+        ("ALTER TABLE a DROP CONSTRAINT IF EXISTS first, DROP CONSTRAINT IF EXISTS a_x_check", "cosmetic"),
+        ("ALTER TABLE a DROP CONSTRAINT first", "broken"),
+    ],
+)
+def test_the_name_of_a_constraint_is_cosmetic_unless_the_way_up_needs_it(
+    pg: PostgresqlSession, tmp_path: Path, way_up: str, verdict: str
+) -> None:
+    history = write(
+        tmp_path / "m",
+        pg,
+        {
+            "1_a.up.sql": "CREATE TABLE a (x int CONSTRAINT first CHECK (x > 0))",
+            "1_a.down.sql": "DROP TABLE a",
+            "2_b.up.sql": way_up,
+            "2_b.down.sql": "ALTER TABLE a ADD CHECK (x > 0)",
+        },
+    )
+    up(pg, history, to="1")
+    proof = prove_pending(pg, history)
+    assert proof is not None
+    assert proof.verdict == verdict
+
+
+def test_a_proof_is_per_release_and_pinned_to_the_scripts(lite: SqliteSession, tmp_path: Path) -> None:
+    files = {
+        "1_a.up.sql": "CREATE TABLE a (x)",
+        "1_a.down.sql": "-- lastgood:empty the next one drops it",
+        "2_b.up.sql": "CREATE TABLE b (x)",
+        "2_b.down.sql": "DROP TABLE b; DROP TABLE a",
+    }
+    history = write(tmp_path / "m", lite, files)
+    assert [proof.verdict for proof in prove_history(lite, history)] == ["broken", "broken"]
+    (together,) = prove_history(lite, history, [["1", "2"]])
+    assert together.verdict == "exact"
+    edited = write(tmp_path / "m", lite, {**files, "2_b.down.sql": "DROP TABLE b; DROP TABLE a; -- x"})
+    assert prove_history(lite, edited, [["1", "2"]])[0].digest != together.digest
+
+
+@pytest.mark.parametrize("kind", ["lite", "pg"])
+def test_a_whole_history_goes_on_after_what_is_broken(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    session: Session = request.getfixturevalue(kind)
+    history = write(
+        tmp_path / "m",
+        session,
+        {
+            **FIRST,
+            "2_b.up.sql": "CREATE TABLE b (id integer PRIMARY KEY, a integer NOT NULL REFERENCES a (id), ok boolean)",
+            "2_b.down.sql": "DROP TABLE nothing",
+            "3_c.up.sql": "ALTER TABLE b ADD c text; CREATE INDEX i ON b (c)",
+            "3_c.down.sql": "DROP INDEX i; ALTER TABLE b DROP COLUMN c",
+            "4_d.up.sql": "DELETE FROM b",
+            "4_d.down.sql": "-- lastgood:empty really",
+        },
+    )
+    proofs = prove_history(session, history)
+    assert [proof.verdict for proof in proofs] == ["exact", "broken", "exact", "lossy"]
+
+
+def test_a_schema_changed_by_hand_is_no_base_for_a_proof(pg: PostgresqlSession, tmp_path: Path) -> None:
+    history = write(
+        tmp_path / "m", pg, {**FIRST, "2_b.up.sql": "CREATE TABLE b (x int)", "2_b.down.sql": "DROP TABLE b"}
+    )
+    up(pg, history, to="1")
+    pg.query("CREATE TABLE mine (x int)")
+    with pytest.raises(Refused, match=r"table public\.mine is missing"):
+        prove_pending(pg, history)
+
+
+def test_scratch_databases_are_gone_afterwards(pg: PostgresqlSession, tmp_path: Path) -> None:
+    history = write(tmp_path / "m", pg, {**FIRST, "2_b.up.sql": "broken", "2_b.down.sql": "DROP TABLE b"})
+    prove_history(pg, history)
+    assert pg.query("SELECT datname FROM pg_database WHERE datname LIKE 'lastgood%'") == []
