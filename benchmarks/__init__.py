@@ -1,0 +1,1 @@
+"""Figures, as ratios against real peers in one run: ``python -m benchmarks [NAME...]``. See docs/benchmarks.md."""
