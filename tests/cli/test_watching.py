@@ -139,7 +139,7 @@ def test_ctrl_c_detaches_and_says_how_to_abort(project: Project, controller: Rec
     while not controller.bodies("GET /v1/events") and time.monotonic() < deadline_s:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert f"detached: d{number} goes on by itself" in err
     assert "lastgood abort takes it back" in err

@@ -1,0 +1,114 @@
+"""The same commands without any controller: a real journal, no proxy that answers, nothing left behind."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lastgood.bootstrap import api_socket, open_journal
+from lastgood.effects.system_clock import SystemClock
+from lastgood.errors import Conflict
+from lastgood.interfaces.alone import with_verbs
+from lastgood.interfaces.cli.asking import alone, nothing_goes_back
+from lastgood.interfaces.cli.session import Session, Surroundings
+from lastgood.interfaces.cli.starting import begin_project
+from lastgood.interfaces.daemon import holder
+from lastgood.operations.deploy import DeployAsk
+from lastgood.operations.verbs import Verbs
+from lastgood.settings import Places, prepare
+from tests.cli.conftest import Project
+from tests.cli.controller import RecordedController
+
+
+@pytest.fixture
+def deployed(project: Project) -> Project:
+    """r1 and, live and baking, r2, whose route has no protection any more."""
+    made = Project(Places(project.root / "shop", project.root / "shop" / ".lastgood"))
+    begin_project(made.root, None)
+    prepare(made.places)
+    deploy(made)
+    path = made.root / "lastgood.yaml"
+    path.write_text(path.read_text().replace("timeout: 15s", "timeout: 9s"))
+    subprocess.run(["git", "-C", made.root, "commit", "-qam", "Shorter"], check=True)
+    deploy(made)
+    return made
+
+
+def deploy(project: Project) -> None:
+    async def action(verbs: Verbs) -> dict[str, object]:
+        return await verbs.deploy("HEAD", DeployAsk(by="test"))
+
+    def is_baking(verbs: Verbs) -> bool:
+        found = verbs.loop.state.deployment
+        return found is not None and "bake" in found.progress
+
+    with_verbs(project.places, action, until=is_baking)
+
+
+def test_it_looks_marks_and_rolls_back_by_itself(deployed: Project) -> None:
+    told = deployed.run("status")
+    assert told.code == 0
+    assert told.out.startswith('live: r2 "Shorter"')
+    assert "controller: not running, this is what the journal says last" in told.out
+    refused = deployed.run("rollback")
+    assert (refused.code, "no release is known good" in refused.err) == (4, True)
+    assert "d1" in deployed.run("history").out
+    assert deployed.run("plan", "rollback", "r1").out.startswith("r2 -> r1: asked for by number")
+    assert deployed.run("plan", "deploy").code == 0
+    marked = deployed.run("mark", "r1", "good")
+    assert (marked.code, marked.out) == (0, "r1 is good\n")
+    assert "no controller is running: doing it here" in marked.err
+
+    ran = deployed.run("rollback", "-m", "slow")
+    assert ran.code == 0
+    told_lines = ran.out.splitlines()
+    assert told_lines[0].startswith("d3: r2 -> r1, known good (marked")
+    assert "  ok    write the revert commit on main" in ran.out
+    assert told_lines[-2].startswith(
+        "r1 is live: 0 of 1 proxy acknowledged; proxy-1 is away: what it serves is unknown"
+    )
+    assert told_lines[-1].startswith("revert commit ")
+    assert deployed.run("status", "--json").json["live"]["release"] == 1
+    assert deployed.run("confirm").code == 4
+    assert deployed.run("abort").code == 4
+    assert deployed.run("tag", "stable").out == "stable is r1\n"
+
+
+def test_abort_takes_back_what_was_under_way(deployed: Project) -> None:
+    ran = deployed.run("abort", "-m", "no")
+    assert ran.code == 0
+    assert "r1 is live" in ran.out
+    assert deployed.run("promote").code == 7
+
+
+def test_a_frozen_controller_is_taken_over_from(deployed: Project) -> None:
+    frozen = RecordedController(api_socket(deployed.places))
+    frozen.delay_s = 30
+    frozen.start()
+    try:
+        ran = deployed.run("rollback", "previous")
+    finally:
+        frozen.stop()
+    assert ran.code == 0
+    assert "the controller does not answer: taking over from it" in ran.err
+    assert "r1 is live" in ran.out
+
+
+def test_a_controller_that_lives_is_not_taken_over_from(project: Project) -> None:
+    prepare(project.places)
+    journal = open_journal(project.places)
+    journal.take_over(holder(), SystemClock().now(), is_alive=False)
+    nothing = io.StringIO()
+    session = Session(Surroundings(nothing, nothing, nothing, {}, Path(project.root), False))
+
+    async def action(verbs: Verbs) -> dict[str, object]:
+        raise AssertionError("must not act")
+
+    try:
+        with pytest.raises(Conflict, match="a controller is running"):
+            alone(session, action, until=nothing_goes_back, patience_s=0.3)
+    finally:
+        journal.close()
