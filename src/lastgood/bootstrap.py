@@ -159,6 +159,25 @@ def read_state(journal: Journal) -> tuple[State, Damaged | None]:
     return state, None
 
 
+def make_onlooker(places: Places, journal: SqliteJournal) -> Verbs:
+    """The verbs for those who only look: the journal's word is taken, and nothing heavy is loaded."""
+    from lastgood.effects.secrets import SecretStore
+    from lastgood.effects.system_clock import SystemClock
+    from lastgood.operations.configurations import Configurations
+    from lastgood.operations.loop import Loop
+    from lastgood.operations.verbs import Verbs
+    from lastgood.operations.world import World
+    from lastgood.release.observed import Fact, Observed
+
+    state, damage = read_state(journal)
+    loop = Loop(World(SystemClock(), journal, {}), state, damage=damage)
+    served = state.accepted or {"base": None, "candidate": None, "percent": 0.0}
+    loop.observed = Observed.of(Fact("gateway", name, served[name]) for name in ("base", "candidate", "percent"))
+    drafting, why = make_drafting(places)
+    why_unusable = _why_unusable(SecretStore(places.secrets))
+    return Verbs(loop, journal, Configurations(journal), drafting, lambda: (), why, why_unusable)
+
+
 def make_controller(
     places: Places,
     options: Options,

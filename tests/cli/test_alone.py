@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lastgood.bootstrap import api_socket, open_journal
+from lastgood.effects.processes.holder import holder
 from lastgood.effects.system_clock import SystemClock
 from lastgood.errors import Conflict
 from lastgood.interfaces.alone import with_verbs
 from lastgood.interfaces.cli.asking import alone, nothing_goes_back
 from lastgood.interfaces.cli.session import Session, Surroundings
 from lastgood.interfaces.cli.starting import begin_project
-from lastgood.interfaces.daemon import holder
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.verbs import Verbs
 from lastgood.settings import Places, prepare
@@ -23,21 +26,31 @@ from tests.cli.conftest import Project
 from tests.cli.controller import RecordedController
 
 
-@pytest.fixture
-def deployed(project: Project) -> Project:
-    """r1 and, live and baking, r2, whose route has no protection any more."""
-    made = Project(Places(project.root / "shop", project.root / "shop" / ".lastgood"))
-    begin_project(made.root, None)
-    prepare(made.places)
-    deploy(made)
-    path = made.root / "lastgood.yaml"
+@pytest.fixture(scope="module")
+def template() -> Iterator[Places]:
+    """r1 and, live and baking, r2, whose timeout is shorter."""
+    folder = Path(tempfile.mkdtemp(prefix="lg-", dir="/tmp"))
+    places = Places(folder / "shop", folder / "shop" / ".lastgood")
+    begin_project(places.root, None)
+    prepare(places)
+    deploy(places)
+    path = places.root / "lastgood.yaml"
     path.write_text(path.read_text().replace("timeout: 15s", "timeout: 9s"))
-    subprocess.run(["git", "-C", made.root, "commit", "-qam", "Shorter"], check=True)
-    deploy(made)
-    return made
+    subprocess.run(["git", "-C", places.root, "commit", "-qam", "Shorter"], check=True)
+    deploy(places)
+    yield places
+    shutil.rmtree(folder)
 
 
-def deploy(project: Project) -> None:
+@pytest.fixture
+def deployed(project: Project, template: Places) -> Project:
+    """A copy of it."""
+    root = project.root / "shop"
+    shutil.copytree(template.root, root)
+    return Project(Places(root, root / ".lastgood"))
+
+
+def deploy(places: Places) -> None:
     async def action(verbs: Verbs) -> dict[str, object]:
         return await verbs.deploy("HEAD", DeployAsk(by="test"))
 
@@ -45,7 +58,7 @@ def deploy(project: Project) -> None:
         found = verbs.loop.state.deployment
         return found is not None and "bake" in found.progress
 
-    with_verbs(project.places, action, until=is_baking)
+    with_verbs(places, action, until=is_baking)
 
 
 def test_it_looks_marks_and_rolls_back_by_itself(deployed: Project) -> None:

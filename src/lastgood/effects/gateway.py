@@ -45,11 +45,6 @@ class GatewayDriver:
                 if args == accepted:
                     raise
 
-    def assume(self, accepted: Mapping[str, Any] | None) -> None:
-        """Take the journal's word for what is served, without asking any proxy: for those who only look."""
-        if accepted is not None:
-            self._served = dict(accepted)
-
     async def refresh(self) -> None:
         """Serve the same again: a secret was replaced or a certificate renewed."""
         if self._served["base"] is not None:

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from lastgood import bootstrap
+from lastgood.effects.processes.holder import holder, holder_lives
 from lastgood.effects.system_clock import SystemClock
 from lastgood.errors import Unavailable
-from lastgood.interfaces.daemon import holder, holder_lives
 from lastgood.operations.verbs import Verbs
 from lastgood.settings import Places
 
@@ -83,9 +83,6 @@ async def _looking(places: Places, action: Action) -> dict[str, Any]:
         raise Unavailable("nothing was deployed here yet", where=str(places.state), next="lastgood up")
     journal = bootstrap.open_journal(places, read_only=True)
     try:
-        made = bootstrap.make_controller(places, bootstrap.Options.load(places.options), journal)
-        made.gateway.assume(made.loop.state.accepted)
-        await made.loop.observe()
-        return await action(made.verbs)
+        return await action(bootstrap.make_onlooker(places, journal))
     finally:
         journal.close()

@@ -15,7 +15,7 @@ import uvicorn
 from lastgood import bootstrap
 from lastgood.effects.envoy.supervised import ensure_proxies
 from lastgood.effects.processes.client import ensure_supervisor
-from lastgood.effects.processes.identity import stat_of
+from lastgood.effects.processes.holder import holder, holder_lives
 from lastgood.effects.system_clock import SystemClock
 from lastgood.errors import Conflict, Fenced, LastgoodError
 from lastgood.interfaces.http.app import Control, make_app
@@ -28,19 +28,6 @@ from lastgood.settings import Places, find_places, prepare
 
 RENEW_S = 1.0
 SUPERVISOR_S = 2.0
-
-
-def holder() -> str:
-    """Who holds the lease: pid and start time, so that a pid that was used again is not taken for us."""
-    seen = stat_of(os.getpid())
-    return f"{os.getpid()}:{seen.start_ticks if seen else 0}"
-
-
-def holder_lives(text: str) -> bool:
-    """Whether the process that wrote :func:`holder` is still there."""
-    pid, _, started = text.partition(":")
-    seen = stat_of(int(pid)) if pid.isdigit() else None
-    return seen is not None and not seen.is_dead and str(seen.start_ticks) == started
 
 
 async def control(places: Places) -> int:

@@ -93,8 +93,8 @@ def _disk(places: Places) -> Iterator[Check]:
 
 def _journal(places: Places) -> Iterator[Check]:
     from lastgood.effects.journal.sqlite import LEASE_S, SqliteJournal
+    from lastgood.effects.processes.holder import holder_lives
     from lastgood.effects.system_clock import SystemClock
-    from lastgood.interfaces.daemon import holder_lives
 
     if not places.journal.exists():
         yield Check("journal", "warn", "there is none yet", "lastgood up")
