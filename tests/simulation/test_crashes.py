@@ -218,3 +218,26 @@ def test_a_release_the_proxies_refuse_is_bad_and_held() -> None:
     assert "bad regex" in verdict.evidence
     assert sim.system.base == 1
     assert sim.system.reverts == []
+
+
+def test_with_neither_side_healthy_requests_stay_and_a_person_is_asked() -> None:
+    sim = Simulation()
+    assert sim.live(first_release) is None
+
+    async def both_die(loop: Loop) -> None:
+        await do_deploy(loop, draft("two", service="v2"))
+        await asyncio.sleep(5)
+        sim.system.broken.add("v1")
+        await loop.observe()
+        await do_rollback(loop)
+        await at_rest(loop)
+
+    assert sim.live(both_die) is None
+    assert sim.loop is not None
+    halted = sim.loop.state.deployment
+    assert halted is not None
+    assert halted.halted is not None
+    assert "not so within 300 s" in halted.halted.why
+    assert halted.halted.choices == ("lastgood retry", "lastgood rollback r2")
+    assert (sim.system.candidate, sim.system.percent) == (2, 100.0), "what answers goes on answering"
+    assert sim.system.violations == []

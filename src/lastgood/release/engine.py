@@ -108,8 +108,7 @@ def _change_of_course(deployment: Deployment, state: State, now: Stamp) -> Comma
         step = plan.step(step_id)
         if progress.phase == "failed" and not step.soft:
             return _failed(deployment, step, progress.error or "failed")
-        late = step.deadline_s is not None and (elapsed_s(progress.started, now) or 0.0) > step.deadline_s
-        if progress.phase == "started" and late and not step.waits:
+        if progress.phase == "started" and _is_late(step, progress, now) and not step.waits:
             return _failed(deployment, step, f"{step.shows or step.id} took more than {step.deadline_s:g} s")
     return None
 
@@ -151,6 +150,8 @@ def _advance(
         elif step.id in performed:
             if holds(step.until, observed):
                 yield Append(deployment.number, ev.StepEnded(step.id))
+            elif plan.goes_back and progress is not None and _is_late(step, progress, now):
+                yield Append(deployment.number, _no_side_is_well(plan, step))
             else:
                 yield Observe(deployment.number, step)
         elif progress is None and not holds(step.guard, observed):
@@ -160,6 +161,17 @@ def _advance(
     left_s = confirm_left_s(deployment, now)
     if left_s is not None and not plan.goes_back:
         yield WakeAt(max(left_s, RESOLUTION_S))
+
+
+def _is_late(step: Step, progress: Progress, now: Stamp) -> bool:
+    return step.deadline_s is not None and (elapsed_s(progress.started, now) or 0.0) > step.deadline_s
+
+
+def _no_side_is_well(plan: Plan, step: Step) -> ev.Halted:
+    """Traffic stays where it is: going on would send it to something that is not observed healthy."""
+    why = f"{step.shows or step.id}: not so within {step.deadline_s:g} s; requests stay where they are"
+    elsewhere = (f"lastgood rollback r{plan.source}",) if plan.source else ()
+    return ev.Halted(why, ("lastgood retry", *elsewhere))
 
 
 def _is_over(step: Step, progress: Progress) -> bool:
