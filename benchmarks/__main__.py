@@ -1,0 +1,51 @@
+"""``python -m benchmarks [NAME...] [--smoke]``: measure, print the tables, keep the samples in results/latest.json."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import time
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.table import FULL, SMOKE, Table
+
+NAMES = ("shift", "revert", "probe", "command", "restart", "peers")
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+
+
+def main() -> None:
+    """Measure what was named, or everything."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *NAMES], metavar="NAME", help=" ".join(NAMES))
+    parser.add_argument("--smoke", action="store_true", help="see that they run, in a minute; the figures say nothing")
+    asked = parser.parse_args()
+    size = SMOKE if asked.smoke else FULL
+    print(machine.described(), flush=True)
+    for name in asked.names or NAMES:
+        began_s = time.monotonic()
+        before = machine.load_average()
+        table: Table = importlib.import_module(f"benchmarks.{name}").run(size)
+        took_s = time.monotonic() - began_s
+        keep(table, took_s, before)
+        print(f"\n{table.markdown()}\n({took_s:.0f} s; load average {before:.1f} before it)", flush=True)
+
+
+def keep(table: Table, took_s: float, load_before: float, results: Path = RESULTS) -> None:
+    """Write a table's samples beside those of the other benchmarks' last runs."""
+    results.parent.mkdir(exist_ok=True)
+    kept = json.loads(results.read_text()) if results.exists() else {}
+    kept[table.name] = {
+        "machine": machine.described(),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "took_s": round(took_s, 1),
+        "load_average_before": load_before,
+        "markdown": table.markdown(),
+        "raw": table.raw,
+    }
+    results.write_text(json.dumps(kept, indent=1))
+
+
+if __name__ == "__main__":
+    main()

