@@ -189,6 +189,7 @@ def make_controller(
 ) -> Controller:
     """A controller whose journal was taken over; without ``processes`` it tries nothing on a preflight proxy."""
     from lastgood.effects.envoy.bootstrap import Proxy
+    from lastgood.effects.envoy.log_tail import log_tail
     from lastgood.effects.envoy.preflight import Preflight
     from lastgood.effects.envoy.proxies import EnvoyProxies
     from lastgood.effects.envoy.snapshots import Snapshots
@@ -224,7 +225,10 @@ def make_controller(
         trust_reported=state.served == state.accepted,
         redact=secrets.redactor.redact,
     )
-    gateway = GatewayDriver(proxies, configurations.of)
+    logs = [places.logs / f"{proxy.name}.log" for proxy in expected]
+    gateway = GatewayDriver(
+        proxies, configurations.of, said_since=lambda since_s: log_tail(logs, since_s, secrets.redactor.redact)
+    )
     drafting, why = make_drafting(places)
     git = GitDriver(drafting.repository if drafting else None, why)
     loop = Loop(World(clock, journal, {"gateway": gateway, "git": git}), state, on_event=on_event, damage=damage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,9 +25,15 @@ class GatewayDriver:
     """Moves ``gateway``. What it says is served is what every connected proxy acknowledged last."""
 
     def __init__(
-        self, proxies: Proxies, configuration_of: ConfigurationOf, endpoints_of: EndpointsOf = lambda number: {}
+        self,
+        proxies: Proxies,
+        configuration_of: ConfigurationOf,
+        endpoints_of: EndpointsOf = lambda number: {},
+        said_since: Callable[[float], list[str]] = lambda since_s: [],
     ) -> None:
         self._proxies = proxies
+        self._said_since = said_since
+        self._served_since_s: dict[int, float] = {}
         self._configuration_of = configuration_of
         self._endpoints_of = endpoints_of
         self._configurations: OrderedDict[int, Configuration] = OrderedDict()
@@ -64,8 +71,10 @@ class GatewayDriver:
         if step.verb == "preflight":
             await self._proxies.preflight(traffic)
             return {}
+        began_s = time.time()
         proof = await self._proxies.serve(traffic)
         self._served = {name: step.args[name] for name in ("base", "candidate", "percent")}
+        self._served_since_s.setdefault(int(step.args["candidate"] or step.args["base"]), began_s)
         return {"took_ms": round(proof.took_ms, 3), "acknowledged": proof.acknowledged, "away": proof.away}
 
     async def _traffic(self, args: Mapping[str, Any]) -> Traffic:
@@ -90,4 +99,5 @@ class GatewayDriver:
         await asyncio.sleep(window_s)
         after = await self._proxies.requests()
         more = after.get(left, 0) - before.get(left, 0)
-        return {"release": left, "requests": more, "window_s": window_s, "served": after.get(left, 0)}
+        said = await asyncio.to_thread(self._said_since, self._served_since_s.get(left, time.time()))
+        return {"release": left, "requests": more, "window_s": window_s, "served": after.get(left, 0), "log": said}

@@ -110,7 +110,7 @@ def convergence(found: Deployment) -> dict[str, Any] | None:
         proof["effective_ms"] = round(waited_ms + float(result.get("took_ms") or 0.0), 3)
     silence = found.progress.get("converged")
     if silence is not None and silence.phase == "ended":
-        proof["left"] = dict(silence.result)
+        proof["left"] = {name: silence.result.get(name) for name in ("release", "requests", "window_s")}
     return proof
 
 
@@ -213,8 +213,17 @@ def report(found: Deployment, events: Iterable[ev.Event], changes: Iterable[Chan
     return {
         **deployment(found, view),
         "changes": [change(one) for one in changes],
+        "left": _left(found),
         "timeline": [{"at": moment(event.at), "seq": event.seq, **_told(event.body)} for event in events],
     }
+
+
+def _left(found: Deployment) -> dict[str, Any] | None:
+    """What is kept of the release that was left: requests it served while both were loaded, and the proxies' words."""
+    progress = found.progress.get("converged")
+    if progress is None or progress.phase != "ended":
+        return None
+    return {name: progress.result.get(name) for name in ("release", "served", "log")}
 
 
 def _told(body: ev.Body) -> dict[str, Any]:
