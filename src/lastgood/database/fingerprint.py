@@ -50,6 +50,22 @@ class Difference:
         return f"{self.label} is {self.what}"
 
 
+STATE_TABLES = (
+    "schema_migrations",
+    "goose_db_version",
+    "alembic_version",
+    "__diesel_schema_migrations",
+    "gorp_migrations",
+)
+"""Where other tools keep what they applied: no migration makes them, so they are no part of a schema."""
+_OF_TABLES = ("table", "column", "constraint", "index", "sequence")
+
+
+def _table(name: str) -> str:
+    """``schema.table`` and ``schema.table_id_seq`` without schema and ending."""
+    return name.rpartition(".")[2].strip('"').removesuffix("_id_seq")
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """All items of a schema, sorted."""
@@ -60,6 +76,13 @@ class Fingerprint:
     def of(cls, items: Iterable[Item]) -> Fingerprint:
         """From items in any order."""
         return cls(tuple(sorted(items)))
+
+    def without(self, tables: Iterable[str]) -> Fingerprint:
+        """The same without these tables (by their names without a schema) and what belongs to them."""
+        names = set(tables)
+        return Fingerprint(
+            tuple(i for i in self.items if not ({_table(i.owner), _table(i.name)} & names) or i.kind not in _OF_TABLES)
+        )
 
     @cached_property
     def digest(self) -> str:

@@ -41,7 +41,8 @@ def copy_rows(live: Session, copy: Session, limit: int) -> None:
         kept = [position for position, name in enumerate(names) if name not in made]
         names, rows = [names[i] for i in kept], [tuple(row[i] for i in kept) for row in rows]
         listed = ", ".join(map(_quoted, names))
-        sql = f"INSERT INTO {_name(table, copy)} ({listed}) OVERRIDING SYSTEM VALUE VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+        marks = ", ".join("?" * len(names))
+        sql = f"INSERT INTO {_name(table, copy)} ({listed}) OVERRIDING SYSTEM VALUE VALUES ({marks})"  # noqa: S608
         waiting.extend((sql, row) for row in rows)
     while True:
         refused = [(sql, row) for sql, row in waiting if not _taken(copy, sql, row)]

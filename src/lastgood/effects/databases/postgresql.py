@@ -16,7 +16,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import conninfo
 
-from lastgood.database.fingerprint import Fingerprint
+from lastgood.database.fingerprint import STATE_TABLES, Fingerprint
 from lastgood.database.hazards import unquoted
 from lastgood.database.migration import Dialect, Script, Statement
 from lastgood.database.script import without_comments
@@ -49,6 +49,7 @@ class PostgresqlSession:
 
     def __init__(self, url: str, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
+        self._cancelled = False
         self._url = "postgresql" + url[url.index("://") :] if "://" in url else url
         self.place = _place(self._url)
         try:
@@ -74,6 +75,7 @@ class PostgresqlSession:
 
     def execute(self, sql: str) -> None:
         """Run one statement of a script."""
+        self._go_on()
         self._guard(lambda: self._connection.execute(sql.encode()))
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -89,7 +91,12 @@ class PostgresqlSession:
 
     def begin(self) -> None:
         """Begin a transaction."""
+        self._go_on()
         self.query("BEGIN")
+
+    def _go_on(self) -> None:
+        if self._cancelled:
+            raise SqlFailure("timeout", "cancelled")
 
     def commit(self) -> None:
         """Make it last."""
@@ -150,7 +157,7 @@ class PostgresqlSession:
         """The schema as it is now, our own left out; names are written with their schemas."""
         (before,) = self.query("SELECT current_setting('search_path')")
         self.query("SELECT set_config('search_path', '', false)")
-        found = read_schema(self.query)  # on failure the caller resets
+        found = read_schema(self.query).without(STATE_TABLES)  # on failure the caller resets
         self.query("SELECT set_config('search_path', ?, false)", before[0])
         return found
 
@@ -260,6 +267,7 @@ class PostgresqlSession:
 
     def cancel(self) -> None:
         """Stop what is running; it ends as a timeout."""
+        self._cancelled = True
         self._connection.cancel_safe(timeout=5)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from lastgood.database.fingerprint import Fingerprint
+from lastgood.database.fingerprint import STATE_TABLES, Fingerprint
 from lastgood.database.migration import Dialect, Script, Statement
 from lastgood.effects.databases.session import Column, Limits, SqlFailure, Trouble
 from lastgood.effects.databases.sqlite_schema import quote, read_schema
@@ -46,6 +46,7 @@ class SqliteSession:
         self.place = str(path)
         self._path = path
         self._deadline = 0.0
+        self._cancelled = False
         if not create and not path.exists():
             raise Unavailable("the database does not exist", where=str(path), next="check the URL, or say --create")
         try:
@@ -76,6 +77,7 @@ class SqliteSession:
 
     def execute(self, sql: str) -> None:
         """Run one statement of a script."""
+        self._go_on()
         self._run(sql, timed=True)
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -84,7 +86,12 @@ class SqliteSession:
 
     def begin(self) -> None:
         """Take the write lock at once: a later upgrade could fail half way."""
+        self._go_on()
         self._run("BEGIN IMMEDIATE")
+
+    def _go_on(self) -> None:
+        if self._cancelled:
+            raise SqlFailure("timeout", "cancelled")
 
     def commit(self) -> None:
         """Make it last."""
@@ -137,7 +144,7 @@ class SqliteSession:
     def fingerprint(self) -> Fingerprint:
         """The schema as it is now, our own tables left out."""
         try:
-            return read_schema(self._connection, self.prefix)
+            return read_schema(self._connection, self.prefix).without(STATE_TABLES)
         except sqlite3.Error as error:
             raise SqlFailure("busy" if "locked" in str(error) else "wrong", str(error)) from None
 
@@ -219,6 +226,7 @@ class SqliteSession:
 
     def cancel(self) -> None:
         """Stop what is running; it ends as a timeout."""
+        self._cancelled = True
         self._connection.interrupt()
 
     def close(self) -> None:

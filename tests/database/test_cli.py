@@ -1,0 +1,101 @@
+"""``lastgood db`` as people type it."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lastgood.interfaces.cli.app import run
+from lastgood.interfaces.cli.session import Surroundings
+
+BASE = {
+    "1_a.up.sql": "CREATE TABLE a (x text);",
+    "1_a.down.sql": "DROP TABLE a;",
+    "2_b.up.sql": "ALTER TABLE a ADD y text;",
+    "2_b.down.sql": "ALTER TABLE a DROP COLUMN y;",
+}
+
+
+class Shell:
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.environment = environment or {}
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        out, err = io.StringIO(), io.StringIO()
+        around = Surroundings(io.StringIO(), out, err, self.environment, self.folder, False)
+        found = run(["db", *words], around)
+        assert found == code, out.getvalue() + err.getvalue()
+        return out.getvalue() + err.getvalue()
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self(*words, "--json", code=code))
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    (tmp_path / "m").mkdir()
+    for name, text in BASE.items():
+        (tmp_path / "m" / name).write_text(text)
+    return Shell(tmp_path)
+
+
+AT = ("--url", "sqlite:///t.db")
+FROM = (*AT, "--migrations", "m")
+
+
+def test_the_story_up_prove_down(shell: Shell) -> None:
+    assert "up 1 a" in shell("up", *FROM, "--create", "--to", "1")
+    assert "pending" in shell("status", *FROM)
+    assert shell.json("prove", *FROM)["proofs"][0]["verdict"] == "exact"
+    assert "up 2 b" in shell("plan", *FROM)
+    assert shell.json("up", *FROM)["after"] == "2"
+    assert "drops column a.y" in shell("plan", *FROM, "--down", "--to", "1")
+    assert "as it was before" in shell("down", *AT, "--to", "0")
+    assert [line["what"] for line in shell.json("history", *AT)["log"]] == ["up", "up", "down", "down"]
+    assert shell.json("status", *FROM)["version"] == "0"
+    assert shell.json("verify", *AT) == {"likeness": None, "differences": []}
+
+
+def test_refusals_have_their_exit_codes(shell: Shell, tmp_path: Path) -> None:
+    assert "which database" in shell("status", code=2)
+    assert "--create" in shell("up", *FROM, code=7)
+    shell("up", *FROM, "--create")
+    assert "is not applied" in shell("down", *AT, "--to", "9", code=4)
+    (tmp_path / "m" / "2_b.up.sql").write_text("ALTER TABLE a ADD z text;")
+    assert "edited after it was applied" in shell("up", *FROM, code=4)
+    assert "edited" in shell("status", *FROM, code=6)
+    (tmp_path / "m" / "02_c.up.sql").write_text("SELECT 1")
+    assert shell.json("status", *FROM, code=3)["error"]["code"] == "configuration"
+    assert "--use other" in shell("down", *AT, "--to", "0", "--use", "other", code=2)
+
+
+def test_a_way_back_that_does_not_come_back_fails(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "m" / "2_b.down.sql").write_text("CREATE TABLE rest (x); ALTER TABLE a DROP COLUMN y")
+    shell("up", *FROM, "--create", "--to", "1")
+    assert "table rest is left over" in shell("prove", *FROM, code=6)
+    shell("up", *FROM)
+    assert shell.json("down", *FROM, "--to", "1", code=6)["differences"] == [
+        "column rest.x is left over",
+        "table rest is left over",
+    ]
+    assert "the schema is different" in shell("verify", *AT, code=6)
+
+
+def test_a_password_is_never_shown(shell: Shell) -> None:
+    shell.environment = {"DB": "postgresql://u:geheim@127.0.0.1:1/x"}
+    assert "geheim" not in shell("status", "--url", "env:DB", code=7)
+    assert "geheim" not in shell("status", "--url", "postgresql://u:geheim@127.0.0.1:1/x", code=7)
+
+
+def test_new_and_adopt(shell: Shell, tmp_path: Path) -> None:
+    assert "3_more_things.up.sql" in shell("new", "More things", "--migrations", "m")
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "t.db") as raw:
+        raw.executescript("CREATE TABLE a (x text)")
+    raw.close()
+    assert "at 1" in shell("adopt", *FROM, "--to", "1")
+    assert shell.json("up", *FROM, "--to", "2")["after"] == "2"
