@@ -12,7 +12,7 @@ def change(text: str, effect: str | None = None) -> dict[str, Any]:
 
 
 def step(name: str, verb: str, shows: str, phase: str = "waits", **more: Any) -> dict[str, Any]:
-    told = {"result": {}, "error": None} if phase != "waits" else {}
+    told: dict[str, Any] = {"result": {}, "error": None} if phase != "waits" else {}
     return {"id": name, "part": "gateway", "verb": verb, "shows": shows, "phase": phase, **told, **more}
 
 

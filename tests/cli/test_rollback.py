@@ -142,6 +142,15 @@ def test_a_controller_that_cannot_say_how_things_are_is_asked_all_the_same(
     assert project.run("rollback").code == 0
 
 
+def test_who_names_a_release_is_not_offered_another(project: Project, way: RecordedController) -> None:
+    way.says["POST /v1/rollback"] = (403, recorded.refusal("r9 cannot be reached"))
+    way.says["POST /v1/plan/rollback"] = lambda body: (
+        recorded.way_back() if body["target"] == "previous" else (403, recorded.refusal("r9 cannot be reached"))
+    )
+    ran = project.run("rollback", "r9", person=True, given="y\n")
+    assert (ran.code, "[y/N]" in ran.out) == (4, False)
+
+
 def test_without_a_journal_there_is_nothing_to_go_back_to(project: Project) -> None:
     ran = project.run("rollback")
     assert ran.code == 7

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from lastgood.errors import LastgoodError, Refused
+from lastgood.errors import Refused
 from lastgood.interfaces.cli import render_status
 from lastgood.interfaces.cli.looking import look_at_status
 from lastgood.interfaces.cli.session import Session
@@ -103,11 +102,6 @@ def down(
 
 def demo(session: Session) -> int:
     """See it at work, in a folder of its own."""
-    import importlib
+    from lastgood.interfaces.demo import main
 
-    module: Any = importlib.import_module("lastgood.interfaces.demo")
-    code = module.main()
-    if code is not None and not isinstance(code, int):
-        raise LastgoodError("the demo gave no exit code")
-    sys.stdout.flush()
-    return code or 0
+    return main()

@@ -48,12 +48,9 @@ class Watch:
             raise Detached from None
 
     def _run(self) -> dict[str, Any]:
-        teller, seen, complained = Teller(), 0, False
+        teller, complained = Teller(), False
         for event in self._events():
             if event is not None:
-                if event["seq"] <= seen:
-                    continue
-                seen = event["seq"]
                 lines = teller.tell(event)
                 if str(event["at"]) >= self.since:
                     self.say(lines)
