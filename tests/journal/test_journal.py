@@ -200,3 +200,23 @@ def test_a_file_of_garbage_is_put_aside(tmp_path: Path) -> None:
     saved = salvage(path, "damaged")
     assert saved.events == 0
     assert list(SqliteJournal(path).read()) == []
+
+
+def test_a_journal_locked_by_another_program_keeps_nobody_waiting_long(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = taken(lambda: SqliteJournal(path))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(JournalFull, match="locked"):
+        journal.append(AT, [(None, ev.Noted("now"))])
+    assert (tmp_path / "reserve").exists(), "a lock is no reason to give the reserve up"
+    other.execute("ROLLBACK")
+    other.close()
+    journal.append(AT, [(None, ev.Noted("later"))])
+
+
+def test_room_is_booked_again_once_there_is_some(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    (tmp_path / "reserve").unlink()
+    assert journal.book_room()
+    assert (tmp_path / "reserve").stat().st_blocks * 512 >= 8 * 1024 * 1024

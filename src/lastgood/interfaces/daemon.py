@@ -27,6 +27,7 @@ from lastgood.operations.loop import Loop
 from lastgood.settings import Places, find_places, prepare
 
 RENEW_S = 1.0
+BOOK_EVERY = 30
 SUPERVISOR_S = 2.0
 
 
@@ -131,10 +132,14 @@ class _Server(uvicorn.Server):
 
 
 async def _renew(made: bootstrap.Controller) -> None:
+    turn = 0
     while True:
         await asyncio.sleep(RENEW_S)
+        turn += 1
         try:
             made.journal.renew(made.clock.now())
+            if turn % BOOK_EVERY == 0:
+                await asyncio.to_thread(made.journal.book_room)
         except Fenced:
             raise
         except LastgoodError as error:

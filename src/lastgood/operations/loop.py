@@ -22,6 +22,7 @@ from lastgood.release.state import State, evolve, fold
 from lastgood.release.step import Step
 
 OBSERVE_AGAIN_S = 0.05
+UNJOURNALED_S = 1.0
 ROUNDS = 1000
 """Decisions in a row without waiting; more would be a fault of ours, and a loop is always bounded."""
 
@@ -127,9 +128,11 @@ class Loop:
             await self._cancel(list(self._tasks))
 
     async def _next_signal(self) -> bool:
+        patience_s = min(self._wake_s or UNJOURNALED_S, UNJOURNALED_S) if self._unjournaled else self._wake_s
         try:
-            signal = await asyncio.wait_for(self._inbox.get(), self._wake_s)
+            signal = await asyncio.wait_for(self._inbox.get(), patience_s)
         except TimeoutError:
+            self._catch_up()
             return True
         if signal is None:
             return False
@@ -294,6 +297,15 @@ class Loop:
         for event in events:
             self.state = evolve(self.state, event)
             self._on_event(event)
+
+    def _catch_up(self) -> None:
+        """Write what could not be written when it happened."""
+        if self._unjournaled:
+            try:
+                self._world.journal.append(self._world.clock.now(), self._unjournaled)
+                self._unjournaled = []
+            except JournalFull:
+                return
 
     def _drop_tasks(self) -> None:
         """A new plan begins: what the old one had under way is cancelled, its results are ignored."""

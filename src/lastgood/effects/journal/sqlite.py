@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from importlib.resources import files
@@ -26,6 +26,8 @@ from lastgood.release.events import Body, Event, read_body, write_body
 from lastgood.release.release import Release
 
 GENESIS = "0" * 64
+LOCKED_S = 0.5
+"""How long a write waits for whoever else holds the file: a push must not wait longer."""
 LEASE_S = 5.0
 """A holder that was not seen for so long may be taken over from."""
 
@@ -50,7 +52,7 @@ class SqliteJournal:
                 if not self.path.exists():
                     raise Unavailable("there is no journal yet", where=str(self.path), next="lastgood up")
                 return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=5, isolation_level=None)
-            db = sqlite3.connect(self.path, timeout=5, isolation_level=None)
+            db = sqlite3.connect(self.path, timeout=LOCKED_S, isolation_level=None)
             os.chmod(self.path, 0o600)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
@@ -103,33 +105,38 @@ class SqliteJournal:
             rows.append((*row, made))
             events.append(Event(seq, self.epoch, deployment, at, body, made))
             previous = made
-        self._write(rows)
+        self._durably(lambda: self._insert(rows))
         self._last = (seq, previous)
         return events
 
-    def _write(self, rows: list[tuple[Any, ...]]) -> None:
-        try:
-            self._commit(rows)
-        except sqlite3.DatabaseError as error:
-            if "full" not in str(error) and "disk I/O" not in str(error):
-                raise self._unreadable(error) from error
-            if not self._reserve.release():
-                raise JournalFull("the disk is full", where=str(self.path), next="make room") from error
-            try:
-                self._commit(rows)
-            except sqlite3.DatabaseError as again:
-                raise JournalFull("the disk is full", where=str(self.path), next="make room") from again
+    def _durably(self, act: Callable[[], None]) -> None:
+        """Act in one transaction; on a full disk once more with the reserve given up.
 
-    def _commit(self, rows: list[tuple[Any, ...]]) -> None:
+        Raises ``JournalFull`` when it cannot be written now, ``Damaged`` or ``Unavailable`` when it never can.
+        """
+        try:
+            self._transaction(act)
+        except sqlite3.DatabaseError as error:
+            if not _passes(error):
+                raise self._unreadable(error) from error
+            if not _is_locked(error) and self._reserve.release():
+                self._durably(act)
+                return
+            what = "the journal is locked by another program" if _is_locked(error) else "the disk is full"
+            raise JournalFull(what, where=str(self.path), next="make room; what was not written follows") from error
+
+    def _transaction(self, act: Callable[[], None]) -> None:
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._check_fence()
-            self._db.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            act()
             self._db.execute("COMMIT")
-        except BaseException:
+        finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise
+
+    def _insert(self, rows: list[tuple[Any, ...]]) -> None:
+        self._check_fence()
+        self._db.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", rows)
 
     def read(self, after: int = 0) -> Iterator[Event]:
         """Events after a number, each checked against the chain; raises ``Damaged`` where it breaks."""
@@ -176,20 +183,17 @@ class SqliteJournal:
         """Store a release and its manifest; returns the digest of the record, which covers the manifest."""
         record = canonical({**asdict(release), "manifest": manifest_digest(entries)})
         made = digest_of(record)
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+
+        def put() -> None:
             self._check_fence()
             self._manifests.put(release.number, entries)
             self._db.execute("INSERT INTO release VALUES (?, ?, ?)", (release.number, record, made))
-            self._db.execute("COMMIT")
-        except BaseException as error:
+
+        try:
+            self._durably(put)
+        except BaseException:
             self._manifests.forget()
-            if isinstance(error, sqlite3.DatabaseError):
-                raise self._unreadable(error) from error
             raise
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
         return made
 
     def entries(self, number: int) -> dict[str, str]:
@@ -264,33 +268,42 @@ class SqliteJournal:
 
         Raises ``Conflict`` while the present holder lives and was seen lately.
         """
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        taken: list[int] = []
+
+        def take() -> None:
             lease = self.lease()
             if lease and is_alive and lease.boot_id == at.boot_id and at.boot_s - lease.seen_s < LEASE_S:
                 raise Conflict(f"a controller is running ({lease.holder})", next="lastgood status, or lastgood stop")
-            epoch = max(lease.epoch if lease else 0, above) + 1
-            row = (1, epoch, holder, at.boot_id, at.boot_s)
+            taken.append(max(lease.epoch if lease else 0, above) + 1)
+            row = (1, taken[-1], holder, at.boot_id, at.boot_s)
             self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?)", row)
-            self._db.execute("COMMIT")
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+
+        self._durably(take)
+        epoch = taken[-1]
         self.epoch = epoch
         self._last = self._tail()
         return epoch
 
     def renew(self, at: Stamp) -> None:
         """Say that this controller is alive; raises ``Fenced`` when it was replaced."""
-        done = self._db.execute(
-            "UPDATE lease SET seen_s = ?, boot_id = ? WHERE epoch = ?", (at.boot_s, at.boot_id, self.epoch)
-        )
-        if done.rowcount == 0:
-            raise Fenced("another controller has taken over", next="lastgood status")
+
+        def seen() -> None:
+            row = (at.boot_s, at.boot_id, self.epoch)
+            if self._db.execute("UPDATE lease SET seen_s = ?, boot_id = ? WHERE epoch = ?", row).rowcount == 0:
+                raise Fenced("another controller has taken over", next="lastgood status")
+
+        self._durably(seen)
+
+    def book_room(self) -> bool:
+        """Keep room for the way back again, once there is some; False while there is none."""
+        return self._reserve.fill()
 
     def give_up(self) -> None:
         """Let the next controller take over at once."""
-        self._db.execute("UPDATE lease SET seen_s = -1e9 WHERE epoch = ?", (self.epoch,))
+        try:
+            self._db.execute("UPDATE lease SET seen_s = -1e9 WHERE epoch = ?", (self.epoch,))
+        except sqlite3.DatabaseError:
+            pass  # the holder is dead in a moment, which frees it as well
 
     def lease(self) -> Lease | None:
         """Who holds the lease."""
@@ -305,6 +318,15 @@ class SqliteJournal:
         row = self._db.execute("SELECT epoch FROM lease").fetchone()
         if row is not None and row[0] != self.epoch:
             raise Fenced("another controller has taken over", next="lastgood status")
+
+
+def _is_locked(error: sqlite3.DatabaseError) -> bool:
+    return "locked" in str(error)
+
+
+def _passes(error: sqlite3.DatabaseError) -> bool:
+    """Whether it may be written later: no room, no turn."""
+    return _is_locked(error) or "full" in str(error) or "disk I/O" in str(error)
 
 
 def _chained(row: Sequence[object]) -> str:
