@@ -124,7 +124,7 @@ class Running:
 @contextmanager
 def running(shape: Shape, ports: dict[str, int], *, bake: str = "1h") -> Iterator[Running]:
     """The product on a new project, its first release live; everything is stopped and gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="lgb-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="bnch-", dir="/tmp"))
     project = Project(folder / "p", free_port(), ports, bake)
     project.make(shape)
     places = find_places(project.root, None, {})

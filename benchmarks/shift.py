@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from benchmarks.loading import Traffic, Window, traffic
 from benchmarks.measuring import Spread, now_ns, shown
 from benchmarks.project import SHAPES, Running, running
+from benchmarks.stamps import stamps
 from benchmarks.table import Size, Table
-from lastgood import bootstrap
-from lastgood.release import events as ev
 
 TARGET_MS = 3.0
 COLUMNS = (
@@ -99,22 +98,10 @@ def shift(it: Running, load: Traffic, *, hosts: int, times: int) -> Shifts:
 
 
 def _note_stamps(it: Running, sent: dict[int, int], shifts: Shifts) -> None:
-    """Where the time goes, from the journal: it keeps the same clock."""
-    journal = bootstrap.open_journal(it.places, read_only=True)
-    requested: dict[int, float] = {}
-    try:
-        for event in journal.read():
-            number = event.deployment
-            if number not in sent:
-                continue
-            if isinstance(event.body, ev.Requested):
-                requested[number] = event.at.boot_s
-                shifts.to_request.append(event.at.boot_s * 1e3 - sent[number] / 1e6)
-            elif isinstance(event.body, ev.StepEnded) and event.body.step in ("shift", "push"):
-                shifts.to_effect.append((float(event.body.result["began_s"]) - requested[number]) * 1e3)
-                shifts.push.append(float(event.body.result["took_ms"]))
-    finally:
-        journal.close()
+    for number, seen in stamps(it, sent).items():
+        shifts.to_request.append(seen.requested_ms - sent[number] / 1e6)
+        shifts.to_effect.append(seen.began_ms["shift"] - seen.requested_ms)
+        shifts.push.append(seen.push_ms["shift"])
 
 
 def _cells(name: str, shifts: Shifts) -> list[str]:
