@@ -20,7 +20,7 @@ down_revision = {down!r}
 '''
 FIRST = """
 def upgrade():
-    op.create_table("users", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(20), nullable=False))
+    op.create_table("users", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(20)))
     op.bulk_insert(sa.table("users", sa.column("name", sa.String)), [{"name": "it's; me"}])
 
 
@@ -85,7 +85,8 @@ def test_pass_is_a_down_that_does_nothing_and_raise_is_irreversible(environment:
         environment,
         "dd44",
         "cc33",
-        "def upgrade():\n    op.execute('SELECT 2')\ndef downgrade():\n    raise NotImplementedError('gone for good')\n",
+        "def upgrade():\n    op.execute('DROP TABLE x')\ndef downgrade():\n"
+        "    raise NotImplementedError('gone for good')\n",
     )
     history = read_folder(environment, "sqlite")
     assert "does nothing" in (history.migrations[2].no_way_back or "")
@@ -108,7 +109,8 @@ def test_a_revision_that_asks_the_database_is_refused_by_name_and_line(environme
 
 
 def test_branches_and_a_merge_come_in_an_order_that_works(environment: Path) -> None:
-    body = "def upgrade():\n    op.execute('CREATE TABLE {0} (x int)')\ndef downgrade():\n    op.execute('DROP TABLE {0}')\n"
+    body = "def upgrade():\n    op.execute('CREATE TABLE {0} (x int)')\n"
+    body += "def downgrade():\n    op.execute('DROP TABLE {0}')\n"
     revision(environment, "c1", "bb22", body.format("c1"))
     revision(environment, "c2", "bb22", body.format("c2"))
     revision(environment, "m9", ("c1", "c2"), "def upgrade():\n    pass\ndef downgrade():\n    pass\n")

@@ -178,3 +178,18 @@ def test_scratch_databases_are_gone_afterwards(pg: PostgresqlSession, tmp_path: 
     history = write(tmp_path / "m", pg, {**FIRST, "2_b.up.sql": "broken", "2_b.down.sql": "DROP TABLE b"})
     prove_history(pg, history)
     assert pg.query("SELECT datname FROM pg_database WHERE datname LIKE 'lastgood%'") == []
+
+
+def test_going_up_again_must_give_the_same_schema(pg: PostgresqlSession, tmp_path: Path) -> None:
+    way_up = (
+        "DO $$ BEGIN IF EXISTS (SELECT 1 FROM a) THEN CREATE TABLE p (); ELSE CREATE TABLE q (); END IF; END $$;"
+        "DELETE FROM a"
+    )
+    files = {**FIRST, "2_b.up.sql": way_up, "2_b.down.sql": "DROP TABLE IF EXISTS p, q"}
+    history = write(tmp_path / "m", pg, files)
+    up(pg, history, to="1")
+    pg.query("INSERT INTO a (id) VALUES (1)")
+    proof = prove_pending(pg, history)
+    assert proof is not None
+    assert proof.verdict == "broken"
+    assert "after going up again, table public.p is missing" in proof.reasons

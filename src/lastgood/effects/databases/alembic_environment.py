@@ -61,7 +61,7 @@ def _render(module: Any, direction: str, dialect: Dialect, file: str, problems: 
         with _context(dialect, buffer):
             if work is not None:
                 work()
-    except NotImplementedError as error:
+    except RuntimeError as error:  # how downgrades say "no way back"; anything else is refused below
         if direction == "downgrade":
             return Half(file, ((1, f"-- lastgood:irreversible {error or 'downgrade() raises'}\n"),))
         problems.append(_problem(file, direction, error))

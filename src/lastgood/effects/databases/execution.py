@@ -51,8 +51,8 @@ def explain(failure: SqlFailure, place: str, statement: Statement | None = None,
             )
 
 
-def run_together(session: Session, runs: Sequence[Run], *, accept_loss: bool, check: Callable[[], None]) -> None:
-    """Run scripts in one transaction, all or nothing; ``check`` is called last and may refuse by raising.
+def run_together(session: Session, runs: Sequence[Run], *, accept_loss: bool) -> None:
+    """Run scripts in one transaction, all or nothing.
 
     Rows lost without ``accept_loss``: rolled back, counted, ``Refused``. A lock not had within the lock timeout: all
     is given up and begun again, for a bounded time.
@@ -62,7 +62,7 @@ def run_together(session: Session, runs: Sequence[Run], *, accept_loss: bool, ch
     allowed = accept_loss
     while True:
         try:
-            taken = _attempt(session, runs, check, allowed)
+            taken = _attempt(session, runs, allowed)
         except SqlFailure as failure:
             _abandon(session)
             if failure.trouble == "busy" and time.monotonic() + pause_s < give_up:
@@ -88,7 +88,7 @@ def _abandon(session: Session) -> None:
         pass
 
 
-def _attempt(session: Session, runs: Sequence[Run], check: Callable[[], None], allowed: bool) -> Taken | None:
+def _attempt(session: Session, runs: Sequence[Run], allowed: bool) -> Taken | None:
     """One try; None: committed. Otherwise it was rolled back for what it had taken away."""
     scripts = [run.script for run in runs]
     for script in scripts:
@@ -106,7 +106,6 @@ def _attempt(session: Session, runs: Sequence[Run], check: Callable[[], None], a
     if before is not None and (taken := look_after(session, before, scripts)):
         _abandon(session)
         return taken
-    check()
     session.commit()
     session.reset()
     return None

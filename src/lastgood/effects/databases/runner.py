@@ -185,7 +185,7 @@ def _up_all(
 
         run = Run(migration, migration.up, "up", finish)
         if migration.up.transactional:
-            run_together(session, [run], accept_loss=agreed.loss, check=lambda: None)
+            run_together(session, [run], accept_loss=agreed.loss)
         else:
             books.begin_up(migration, images[-1], release, "applying")
             run_carefully(session, books, run, agreed.settle)
@@ -255,7 +255,7 @@ def _down_group(
     for move in group:
         report(f"down {move.migration.label}")
     if _script(group[0]).transactional:
-        run_together(session, runs, accept_loss=agreed.loss, check=lambda: None)
+        run_together(session, runs, accept_loss=agreed.loss)
     else:
         books.set_state(group[0].migration, "reverting")
         run_carefully(session, books, runs[0], agreed.settle)
