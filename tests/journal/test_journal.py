@@ -38,7 +38,7 @@ def taken(opened: Opened, *, alive: bool = False, at: Stamp = AT) -> Any:
 
 def a_plan() -> Plan:
     step = Step("a", "gateway", "serve", {"base": 1, "candidate": None, "percent": 0.0}, frozenset({"b"}))
-    guarded = Step("b", "service:x", "start", guard=Cond("service:x", "healthy", ">=", 2), deadline_s=3.0)
+    guarded = Step("b", "service:x", "start", guard=(Cond("service:x", "healthy", ">=", 2),), deadline_s=3.0)
     return Plan("d1.1", 1, "basis", "deploy", None, 1, None, (step, guarded), (1,))
 
 
@@ -58,6 +58,7 @@ def test_what_was_written_is_read_back_by_the_next_controller(opened: Opened) ->
     assert [event.body for event in read] == [body for _, body in bodies]
     assert [event.seq for event in written] == list(range(1, 8))
     assert all(event.at == AT for event in read)
+    assert opened().of_deployment(1) == [event for event in read if event.deployment == 1]
 
 
 def test_a_live_controller_is_not_taken_over_from(opened: Opened) -> None:

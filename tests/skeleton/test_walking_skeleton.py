@@ -115,7 +115,7 @@ class Shop:
         await self.at_rest()
 
     async def rollback(self) -> None:
-        ask = RollbackAsk(by="test", with_schema=True, instances={"catalog": 2})
+        ask = RollbackAsk(by="test", with_schema=True)
         await self.loop.ask(lambda view: rollback(ask, lambda text: None, lambda a, b: (), view))
         await self.at_rest()
 

@@ -74,7 +74,6 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
         percent=ask.percent,
         confirm=ask.confirm_within_s is not None,
         keep_old_s=draft.keep_old_s,
-        instances=draft.instances,
     )
     plan = make_plan(view.observed, wanted, view.release_of)
     if isinstance(plan, Refusal):
@@ -105,6 +104,7 @@ def _release(draft: Draft, view: View) -> Release:
         subject=draft.subject,
         branch=draft.branch,
         schemas=draft.schemas,
+        instances=draft.instances,
     )
 
 

@@ -15,7 +15,7 @@ from lastgood.operations import replan
 from lastgood.operations.world import Request, View, World
 from lastgood.ports import JournalFull, Stamp
 from lastgood.release import events as ev
-from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide
+from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide, unmet
 from lastgood.release.observed import Fact, Observed, kind_of
 from lastgood.release.release import Release
 from lastgood.release.state import State, evolve, fold
@@ -161,7 +161,9 @@ class Loop:
         epoch = self._world.journal.epoch
         ahead = fold((ev.Event(0, epoch, owner, at, body) for owner, body in bodies), self.state)
         plans = any(isinstance(body, ev.Planned) for _, body in bodies)
-        first = [c for c in decide(ahead, self.observed, at) if isinstance(c, Perform)] if plans else []
+        # What has a guard is looked at first, in its turn.
+        decided = decide(ahead, self.observed, at) if plans else ()
+        first = [command for command in decided if isinstance(command, Perform) and not command.step.guard]
         started = [(c.deployment, ev.StepStarted(c.step.id, c.attempt)) for c in first]
         self._write([*bodies, *started], back=_goes_back(bodies), at=at)
         for command in first:
@@ -228,15 +230,25 @@ class Loop:
         plan = self.state.deployment.plan if self.state.deployment else None
         back = plan is not None and plan.goes_back
         bodies: list[tuple[int | None, ev.Body]] = []
-        performs = [command for command in acts if isinstance(command, Perform)]
+        performs = []
         for command in acts:
             if isinstance(command, Append):
                 bodies.append((command.deployment, command.body))
             elif isinstance(command, Perform):
                 bodies.append((command.deployment, ev.StepStarted(command.step.id, command.attempt)))
+                if (why := await self._unmet(command.step)) is None:
+                    performs.append(command)
+                else:
+                    bodies.append((command.deployment, ev.StepEnded(command.step.id, error=why)))
         self._write(bodies, back=back)
         for perform in performs:
             self._perform(perform)
+
+    async def _unmet(self, step: Step) -> str | None:
+        """Look at what a step depends on, right before it; why it must not be performed."""
+        for kind in sorted({kind_of(cond.part) for cond in step.guard}):
+            await self._look(kind)
+        return unmet(step, self.observed)
 
     async def _replan(self, command: Replan) -> None:
         await self._cancel(list(self._tasks))

@@ -9,8 +9,8 @@ from lastgood.operations.world import View
 from lastgood.release import events as ev
 from lastgood.release.engine import Replan
 from lastgood.release.ledger import content_to_quarantine, known_good, serving
-from lastgood.release.plan import Refusal
-from lastgood.release.planner import Revert, Wanted, make_plan
+from lastgood.release.plan import Plan, Refusal
+from lastgood.release.planner import Revert, Wanted, make_plan, rewanted
 from lastgood.release.release import GATEWAY, Release
 from lastgood.release.state import Deployment
 
@@ -19,6 +19,9 @@ def bodies(command: Replan, view: View) -> Iterator[tuple[int | None, ev.Body]]:
     """What to write: the verdict on what is left, the new plan, or a halt where there is no way back."""
     deployment = view.state.deployments[command.deployment]
     assert deployment.plan is not None
+    if command.cause == "again":
+        yield from once_more(command.deployment, deployment.plan, command.why, view)
+        return
     target = _target(command, deployment, view)
     yield from _condemn(command, view, deployment.plan.target, target)
     if target is None:
@@ -29,6 +32,15 @@ def bodies(command: Replan, view: View) -> Iterator[tuple[int | None, ev.Body]]:
         yield command.deployment, ev.Halted(f"{command.why}; {plan.why}", (plan.next,))
         return
     yield command.deployment, ev.Planned(plan, command.why)
+
+
+def once_more(number: int, plan: Plan, why: str, view: View) -> Iterator[tuple[int | None, ev.Body]]:
+    """The same target, wanted in the same way, from what is observed now."""
+    again = make_plan(view.observed, rewanted(plan, view.release_of), view.release_of)
+    if isinstance(again, Refusal):
+        yield number, ev.Halted(f"{why}; {again.why}", (again.next,))
+        return
+    yield number, ev.Planned(again, why)
 
 
 def _nowhere_to_go(command: Replan, view: View) -> ev.Body:

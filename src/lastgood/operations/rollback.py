@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from lastgood.errors import Conflict, Refused
 from lastgood.operations.deploy import supersede
@@ -30,7 +30,6 @@ class RollbackAsk:
     accept_loosening: bool = False
     with_schema: bool = False
     basis: str | None = None
-    instances: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,17 @@ def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
         raise Refused("nothing is live yet, so there is nothing to go back from", next="lastgood deploy")
     choice = resolve_target(ask.target, view.state, view.release_of, commit=commit)
     source, target = view.release_of(leaving), view.release_of(choice.release)
-    if same_content(source, target):
-        raise Refused(f"r{target.number} is what is live", next="lastgood history")
     _refuse_what_is_under_way(view, target)
+    active = view.state.deployment
+    if same_content(source, target):
+        if active is None or active.plan is None or not active.plan.goes_back:
+            raise Refused(f"r{target.number} is what is live", next="lastgood history")
+        source = view.release_of(active.plan.target)  # a change of mind: what was to be reached is left now
     if ask.basis is not None and ask.basis != view.observed.basis():
         raise Refused("the system has changed since that plan was made", next="lastgood plan rollback")
     number = max(view.state.deployments, default=0) + 1
     revert = revert_of(source, target) if ask.revert_commit else None
-    wanted = Wanted(
-        number, "rollback", target, source, revert=revert, with_schema=ask.with_schema, instances=ask.instances
-    )
+    wanted = Wanted(number, "rollback", target, source, revert=revert, with_schema=ask.with_schema)
     plan = make_plan(view.observed, wanted, view.release_of)
     if isinstance(plan, Refusal):
         raise Refused(plan.why, next=plan.next)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from lastgood.errors import Refused, UsageError
+from lastgood.operations.replan import once_more
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
 from lastgood.release.ledger import content_to_quarantine, previous
-from lastgood.release.plan import Refusal
-from lastgood.release.planner import Wanted, make_plan
 from lastgood.release.state import Deployment
 
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
@@ -40,6 +39,10 @@ def abort(by: str, why: str, view: View) -> Outcome:
     active = _active(view)
     if active.plan is not None and active.plan.goes_back:
         raise Refused(f"{active.name} is on its way back already", next="lastgood status --watch")
+    if active.plan is not None and active.plan.retreat_to is None:
+        raise Refused(
+            "no release was live before, so there is nothing to go back to", next="deploy a commit that works"
+        )
     return Outcome(((active.number, ev.AbortAsked(by, why)),), {"deployment": active.number})
 
 
@@ -48,14 +51,11 @@ def retry(by: str, view: View) -> Outcome:
     active = _active(view)
     if active.halted is None or active.plan is None:
         raise Refused(f"{active.name} has not halted", next="lastgood status")
-    target = view.release_of(active.plan.target)
-    source = view.release_of(active.plan.source) if active.plan.source else None
-    number = int(active.plan.id.rpartition(".")[2]) + 1
-    wanted = Wanted(active.number, active.plan.intent, target, source, retreat_to=source, plan_number=number)
-    plan = make_plan(view.observed, wanted, view.release_of)
-    if isinstance(plan, Refusal):
-        raise Refused(plan.why, next=plan.next)
-    return Outcome(((active.number, ev.Planned(plan, f"retried by {by}")),), {"deployment": active.number})
+    events = list(once_more(active.number, active.plan, f"retried by {by}", view))
+    if not active.plan.goes_back:
+        evidence = f"tried once more by {by}"
+        events.insert(0, (None, ev.Judged(active.plan.target, "baking", "timed", evidence, by)))
+    return Outcome(tuple(events), {"deployment": active.number})
 
 
 def mark(release: int, verdict: ev.VerdictName, by: str, why: str, view: View) -> Outcome:

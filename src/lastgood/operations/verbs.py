@@ -183,7 +183,7 @@ class Verbs:
         number = int(text.removeprefix("d")) if text.removeprefix("d").isdigit() else 0
         if number not in self.loop.state.deployments:
             raise UsageError(f"there is no deployment {text}", next="lastgood history")
-        events = [event for event in self.journal.read() if event.deployment == number]
+        events = self.journal.of_deployment(number)
         deployment = self.loop.state.deployments[number]
         source = deployment.asked.source
         changes = self._between(source, deployment.asked.target) if source is not None else ()

@@ -45,6 +45,10 @@ class Journal(Protocol):
         """Events after a number; raises ``Damaged`` where the chain of hashes breaks."""
         ...
 
+    def of_deployment(self, number: int) -> list[Event]:
+        """The events of one deployment."""
+        ...
+
     def put_contents(self, contents: Mapping[str, bytes]) -> None:
         """Store contents by digest; may be called from another thread."""
         ...

@@ -19,6 +19,7 @@ from lastgood.stamp import Stamp, elapsed_s
 
 RESOLUTION_S = 0.001
 """Less than this is no time: a timer that is due within it is due."""
+UNMET = "not performed: "
 ATTEMPTS = 5
 """How often a step of a way back is tried before a person is asked."""
 
@@ -62,7 +63,7 @@ class Replan:
     deployment: int
     intent: Intent
     why: str
-    cause: Literal["failed", "aborted", "unconfirmed", "bad"] = "failed"
+    cause: Literal["failed", "aborted", "unconfirmed", "bad", "again"] = "failed"
 
 
 Command = Append | Perform | Observe | WakeAt | Replan
@@ -84,12 +85,20 @@ def decide(
     deployment = state.deployment
     if deployment is None or deployment.plan is None:
         return ()
+    if deployment.halted is not None:
+        return _abort(deployment)
     changed = _change_of_course(deployment, state, now)
     if changed is not None:
         return (changed,)
-    if deployment.halted is not None:
-        return ()
     return tuple(_advance(deployment, deployment.plan, state, observed, now, set(outstanding), set(performed)))
+
+
+def _abort(deployment: Deployment) -> tuple[Command, ...]:
+    """What a person may still do about a deployment that halted, where there is a way back."""
+    plan = deployment.plan
+    if deployment.abort_asked is None or plan is None or plan.goes_back or plan.retreat_to is None:
+        return ()
+    return (Replan(deployment.number, "retreat", f"aborted: {deployment.abort_asked}", "aborted"),)
 
 
 def _change_of_course(deployment: Deployment, state: State, now: Stamp) -> Command | None:
@@ -108,7 +117,7 @@ def _change_of_course(deployment: Deployment, state: State, now: Stamp) -> Comma
         step = plan.step(step_id)
         if progress.phase == "failed" and not step.soft:
             return _failed(deployment, step, progress.error or "failed")
-        if progress.phase == "started" and _is_late(step, progress, now) and not step.waits:
+        if progress.phase == "started" and _is_late(step, progress, state, now) and not step.waits:
             return _failed(deployment, step, f"{step.shows or step.id} took more than {step.deadline_s:g} s")
     return None
 
@@ -150,12 +159,10 @@ def _advance(
         elif step.id in performed:
             if holds(step.until, observed):
                 yield Append(deployment.number, ev.StepEnded(step.id))
-            elif plan.goes_back and progress is not None and _is_late(step, progress, now):
+            elif plan.goes_back and progress is not None and _is_late(step, progress, state, now):
                 yield Append(deployment.number, _no_side_is_well(plan, step))
             else:
                 yield Observe(deployment.number, step)
-        elif progress is None and not holds(step.guard, observed):
-            yield Append(deployment.number, ev.StepEnded(step.id, error=f"not performed: {_unmet(step)}"))
         else:
             yield from _attempt(deployment, plan, step, progress, now)
     left_s = confirm_left_s(deployment, now)
@@ -163,8 +170,8 @@ def _advance(
         yield WakeAt(max(left_s, RESOLUTION_S))
 
 
-def _is_late(step: Step, progress: Progress, now: Stamp) -> bool:
-    return step.deadline_s is not None and (elapsed_s(progress.started, now) or 0.0) > step.deadline_s
+def _is_late(step: Step, progress: Progress, state: State, now: Stamp) -> bool:
+    return step.deadline_s is not None and watched_s(progress, state, now) > step.deadline_s
 
 
 def _no_side_is_well(plan: Plan, step: Step) -> ev.Halted:
@@ -178,9 +185,13 @@ def _is_over(step: Step, progress: Progress) -> bool:
     return progress.phase == "ended" or (progress.phase == "failed" and step.soft)
 
 
-def _unmet(step: Step) -> str:
-    assert step.guard is not None
-    return f"{step.guard.part} {step.guard.key} is not {step.guard.op} {step.guard.value}"
+def unmet(step: Step, observed: Observed) -> str | None:
+    """Why a step must not be performed now, None when its guard holds."""
+    for cond in step.guard:
+        if not holds(cond, observed):
+            what, seen = cond.key.partition(":")[0], observed.value(cond.part, cond.key)
+            return f"{UNMET}{cond.part}: {what} is {seen}, not {cond.op} {cond.value}"
+    return None
 
 
 def _attempt(
@@ -188,6 +199,8 @@ def _attempt(
 ) -> Iterator[Command]:
     if progress is None or progress.phase == "started":
         yield Perform(deployment.number, step, progress.attempt if progress else 1)
+    elif plan.goes_back and (progress.error or "").startswith(UNMET) and plan.number < ATTEMPTS:
+        yield Replan(deployment.number, plan.intent, progress.error or "", "again")
     elif plan.goes_back and progress.attempt < ATTEMPTS:
         assert progress.ended is not None
         backoff_s = min(0.1 * 2**progress.attempt, 2.0)

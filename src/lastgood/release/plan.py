@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from lastgood.release.step import Cond, Step, StepId
@@ -30,10 +30,16 @@ class Plan:
     retreat_to: int | None
     steps: tuple[Step, ...]
     rest_points: tuple[int, ...]
+    wish: Mapping[str, Any] = field(default_factory=dict)
 
     def step(self, step_id: StepId) -> Step:
         """The step of that id."""
         return next(step for step in self.steps if step.id == step_id)
+
+    @property
+    def number(self) -> int:
+        """Which plan of its deployment it is, from 1."""
+        return int(self.id.rpartition(".")[2])
 
     @property
     def goes_back(self) -> bool:
@@ -63,5 +69,6 @@ def read_plan(raw: Mapping[str, Any]) -> Plan:
 
 
 def _read_step(raw: Mapping[str, Any]) -> Step:
-    conditions = {name: Cond(**raw[name]) if raw[name] else None for name in ("guard", "until")}
-    return Step(**{**raw, **conditions, "needs": frozenset(raw["needs"])})
+    guard = tuple(Cond(**cond) for cond in raw["guard"])
+    until = Cond(**raw["until"]) if raw["until"] else None
+    return Step(**{**raw, "guard": guard, "until": until, "needs": frozenset(raw["needs"])})

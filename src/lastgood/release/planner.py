@@ -8,7 +8,8 @@ only when that is asked for. Going back never holds, bakes or waits for a person
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from lastgood.release.observed import Observed
 from lastgood.release.plan import Intent, Plan, Refusal
@@ -47,7 +48,6 @@ class Wanted:
     revert: Revert | None = None
     with_schema: bool = False
     keep_old_s: Mapping[str, float] | None = None
-    instances: Mapping[str, int] | None = None
     plan_number: int = 1
 
 
@@ -67,7 +67,25 @@ def make_plan(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> Plan
         retreat_to=wanted.retreat_to.number if wanted.retreat_to else None,
         steps=tuple(steps),
         rest_points=tuple(sorted(rest_points)),
+        wish={name: _plain(getattr(wanted, name)) for name in WISHES},
     )
+
+
+WISHES = ("bake_s", "percent", "confirm", "with_schema", "keep_old_s", "revert")
+"""What of a wanted plan is kept in it, for the plan that takes its place."""
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if isinstance(value, Revert) else value
+
+
+def rewanted(plan: Plan, release_of: ReleaseOf) -> Wanted:
+    """What this plan was made for, to plan it once more."""
+    wish = {**plan.wish, "revert": Revert(**plan.wish["revert"]) if plan.wish["revert"] else None}
+    source = release_of(plan.source) if plan.source else None
+    retreat_to = release_of(plan.retreat_to) if plan.retreat_to else None
+    target = release_of(plan.target)
+    return Wanted(plan.deployment, plan.intent, target, source, retreat_to, plan_number=plan.number + 1, **wish)
 
 
 def _goes_back(wanted: Wanted) -> bool:
@@ -80,7 +98,7 @@ def _ids(steps: list[Step]) -> frozenset[str]:
 
 def _forward(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> list[Step]:
     expand = schema.expand(observed, wanted.target)
-    start = blue_green.start(observed, wanted.target, wanted.instances or {}, needs=_ids(expand))
+    start = blue_green.start(observed, wanted.target, needs=_ids(expand))
     shift = routes.forward(
         observed,
         wanted.target,
@@ -95,7 +113,7 @@ def _forward(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> list[
 
 
 def _back(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> list[Step]:
-    start = blue_green.start(observed, wanted.target, wanted.instances or {})
+    start = blue_green.start(observed, wanted.target)
     shift = routes.back(observed, wanted.target, release_of, needs=_ids(start))
     steps = [*start, *shift]
     if wanted.revert is not None:

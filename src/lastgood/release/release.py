@@ -28,6 +28,8 @@ class Release:
     derived_from: int | None = None
     schemas: Mapping[str, str] = field(default_factory=dict)
     """Version each database's schema must at least have."""
+    instances: Mapping[str, int] = field(default_factory=dict)
+    """How many instances of each service are enough capacity."""
 
     @property
     def name(self) -> str:

@@ -70,7 +70,8 @@ class Deployment:
     @property
     def armed(self) -> bool:
         """Whether the dead-man switch is on."""
-        return self.confirm_within_s is not None and not self.confirmed and self.ended is None
+        going = self.plan is None or not self.plan.goes_back
+        return self.confirm_within_s is not None and not self.confirmed and self.ended is None and going
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:
         case ev.AbortAsked(why=why):
             return replace(deployment, abort_asked=why or "asked for")
         case ev.Halted() as halted:
-            return replace(deployment, halted=halted)
+            return replace(deployment, halted=halted, abort_asked=None)
         case ev.Ended() as ended:
             return replace(deployment, ended=ended, ended_at=event.at)
     return deployment

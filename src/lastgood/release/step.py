@@ -25,7 +25,8 @@ class Cond:
 class Step:
     """One effect on one part, or one wait.
 
-    ``needs`` are the steps that must have ended before. ``guard`` is checked just before it is performed, ``until``
+    ``needs`` are the steps that must have ended before. All of ``guard`` is looked at and
+    must hold just before it is performed, ``until``
     must hold before it counts as ended. ``deadline_s`` counts from its start. A ``soft`` step may fail without the plan
     failing (the revert commit: traffic is back already). ``shows`` is the line a person reads.
     """
@@ -35,7 +36,7 @@ class Step:
     verb: str
     args: Mapping[str, Any] = field(default_factory=dict)
     needs: frozenset[StepId] = frozenset()
-    guard: Cond | None = None
+    guard: tuple[Cond, ...] = ()
     until: Cond | None = None
     deadline_s: float | None = None
     on_timeout: Literal["retreat", "halt"] = "retreat"

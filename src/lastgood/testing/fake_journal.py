@@ -52,6 +52,10 @@ class FakeJournal:
         """See :class:`lastgood.ports.Journal`."""
         yield from self.pages.events[after:]
 
+    def of_deployment(self, number: int) -> list[Event]:
+        """See :class:`lastgood.ports.Journal`."""
+        return [event for event in self.pages.events if event.deployment == number]
+
     def put_contents(self, contents: Mapping[str, bytes]) -> None:
         """See :class:`lastgood.ports.Journal`."""
         self.pages.contents.update(contents)

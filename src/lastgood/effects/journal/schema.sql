@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS event (
     previous_hash TEXT    NOT NULL,
     hash          TEXT    NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS event_of_deployment ON event (deployment) WHERE deployment IS NOT NULL;
 CREATE TABLE IF NOT EXISTS release (
     number  INTEGER PRIMARY KEY,
     record  BLOB NOT NULL,

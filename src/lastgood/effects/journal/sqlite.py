@@ -148,10 +148,15 @@ class SqliteJournal:
                         f"event {row[0]} does not fit the chain", where=str(self.path), next="lastgood doctor"
                     )
                 previous = row[8]
-                at = Stamp(row[3], row[4], row[5])
-                yield Event(row[0], row[1], row[2], at, read_body(json.loads(row[6])), row[8])
+                yield _event(row)
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
+
+    def of_deployment(self, number: int) -> list[Event]:
+        """The events of one deployment; the chain is not verified on the way, :meth:`read` does that."""
+        with self._reading() as db:
+            rows = db.execute("SELECT * FROM event WHERE deployment = ? ORDER BY seq", (number,)).fetchall()
+        return [_event(row) for row in rows]
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -327,6 +332,10 @@ def _is_locked(error: sqlite3.DatabaseError) -> bool:
 def _passes(error: sqlite3.DatabaseError) -> bool:
     """Whether it may be written later: no room, no turn."""
     return _is_locked(error) or "full" in str(error) or "disk I/O" in str(error)
+
+
+def _event(row: Sequence[Any]) -> Event:
+    return Event(row[0], row[1], row[2], Stamp(row[3], row[4], row[5]), read_body(json.loads(row[6])), row[8])
 
 
 def _chained(row: Sequence[object]) -> str:

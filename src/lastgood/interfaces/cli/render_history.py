@@ -15,7 +15,12 @@ def history(found: Mapping[str, Any]) -> list[str]:
         return ["nothing was deployed yet"]
     releases = [_release(one) for one in found["releases"]]
     deployments = [_deployment(one) for one in found["deployments"]]
-    return ["releases", *columns(releases, indent="  "), "deployments", *columns(deployments, indent="  ")]
+    notes = [f"  {moment(note['at'])}  {note['what']}" for note in found.get("notes", ())]
+    return [
+        *("releases", *columns(releases, indent="  ")),
+        *("deployments", *columns(deployments, indent="  ")),
+        *(["notes", *notes] if notes else []),
+    ]
 
 
 def _release(one: Mapping[str, Any]) -> list[str]:

@@ -21,11 +21,15 @@ def status(found: Mapping[str, Any]) -> list[str]:
         *_gateway(found),
         *_proxies(found),
         _controller(found),
+        *(f"note: {moment(note['at'])} {note['what']}" for note in found.get("notes", ())),
     ]
 
 
 def _alarms(found: Mapping[str, Any]) -> list[str]:
     lines = []
+    if damaged := found.get("damaged"):
+        lines.append(f"DAMAGED: {damaged['where']}: {damaged['what']}; nothing is written, the proxies serve on")
+        lines.append(f"  next: {damaged['next']}")
     if found["unjournaled"]:
         lines.append(f"UNJOURNALED: {counted(found['unjournaled'], 'event')} wait for room on the disk")
     under_way = found["deployment"]

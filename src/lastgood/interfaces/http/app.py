@@ -222,6 +222,7 @@ def describe(error: LastgoodError) -> dict[str, Any]:
     }
     if isinstance(error, ConfigError):
         described["problems"] = [
-            {"file": p.file, "line": p.line, "what": p.what, "hint": p.hint} for p in error.problems
+            {"file": p.file, "line": p.line, "what": p.what, "hint": p.hint, "severity": p.severity}
+            for p in error.problems
         ]
     return described

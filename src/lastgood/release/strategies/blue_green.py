@@ -14,13 +14,11 @@ from lastgood.release.step import Cond, Step, StepId
 START_DEADLINE_S = 300.0
 
 
-def start(
-    observed: Observed, target: Release, instances: Mapping[str, int], *, needs: frozenset[StepId] = frozenset()
-) -> list[Step]:
+def start(observed: Observed, target: Release, *, needs: frozenset[StepId] = frozenset()) -> list[Step]:
     """Start what the target needs and is not observed healthy with enough capacity."""
     steps = []
     for name, digest in sorted(services_of(target).items()):
-        part, count = f"service:{name}", instances.get(name, 1)
+        part, count = f"service:{name}", target.instances.get(name, 1)
         if observed.value(part, f"healthy:{digest}", 0) >= count:
             continue
         steps.append(
@@ -36,6 +34,15 @@ def start(
             )
         )
     return steps
+
+
+def capacity(*releases: Release) -> tuple[Cond, ...]:
+    """What must hold before requests go to these releases: every version is observed healthy with enough instances."""
+    return tuple(
+        Cond(f"service:{name}", f"healthy:{digest}", ">=", release.instances.get(name, 1))
+        for release in releases
+        for name, digest in sorted(services_of(release).items())
+    )
 
 
 def stop_others(

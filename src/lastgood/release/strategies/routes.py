@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from lastgood.release.observed import Observed
 from lastgood.release.release import GATEWAY, Release, same_traffic
-from lastgood.release.step import Step, StepId
+from lastgood.release.step import Cond, Step, StepId
+from lastgood.release.strategies.blue_green import capacity
 
 ReleaseOf = Callable[[int], Release]
 PUSH_DEADLINE_S = 60.0
@@ -19,11 +20,17 @@ SILENCE_S = 0.2
 
 
 def serve(
-    step_id: StepId, base: int, candidate: int | None, percent: float, shows: str, needs: frozenset[StepId]
+    step_id: StepId,
+    base: int,
+    candidate: int | None,
+    percent: float,
+    shows: str,
+    needs: frozenset[StepId],
+    guard: tuple[Cond, ...] = (),
 ) -> Step:
     """The one effect on the gateway: these two generations, this share of requests on the candidate."""
     args = {"base": base, "candidate": candidate, "percent": percent}
-    return Step(step_id, GATEWAY, "serve", args, needs=needs, deadline_s=PUSH_DEADLINE_S, shows=shows)
+    return Step(step_id, GATEWAY, "serve", args, needs=needs, guard=guard, deadline_s=PUSH_DEADLINE_S, shows=shows)
 
 
 def silent(step_id: StepId, left: int, needs: frozenset[StepId]) -> Step:
@@ -45,10 +52,11 @@ def forward(
     """Preflight, load, shift, (hold, shift the rest), bake, settle."""
     number, name = target.number, target.name
     base = _serving(observed)
+    able = capacity(target)
     bake = Step("bake", GATEWAY, "bake", {"release": number, "for_s": bake_s}, shows=f"bake {name} for {bake_s:g} s")
     if base is None or same_traffic(release_of(base), target):
         preflight = _preflight(number, None, needs)
-        first = serve("serve", number, None, 0.0, f"serve {name}", needs | {preflight.id})
+        first = serve("serve", number, None, 0.0, f"serve {name}", needs | {preflight.id}, able)
         watched = _watched(bake, confirm, frozenset({first.id}))
         return [preflight, first, *watched]
     preflight = _preflight(base, number, needs)
@@ -61,7 +69,7 @@ def forward(
         hold = Step(
             "hold", GATEWAY, "hold", {"for_s": bake_s}, needs=frozenset({shift.id}), shows=f"hold at {percent:g} %"
         )
-        full = serve("full", base, number, 100.0, f"shift all requests to {name}", frozenset({hold.id}))
+        full = serve("full", base, number, 100.0, f"shift all requests to {name}", frozenset({hold.id}), able)
         steps += [hold, full]
     shifted = frozenset({steps[-1].id})
     steps += [silent("converged", base, shifted), *_watched(bake, confirm, shifted)]
@@ -74,16 +82,17 @@ def back(observed: Observed, target: Release, release_of: ReleaseOf, *, needs: f
     base = observed.value(GATEWAY, "base")
     candidate = observed.value(GATEWAY, "candidate")
     number, name = target.number, target.name
+    able = capacity(target)
     if base is not None and candidate is not None:
         for loaded, percent in ((base, 0.0), (candidate, 100.0)):
             if same_traffic(release_of(loaded), target):
-                shift = serve("shift", base, candidate, percent, f"shift all requests to {name}", needs)
+                shift = serve("shift", base, candidate, percent, f"shift all requests to {name}", needs, able)
                 left = base if percent else candidate
                 proof = silent("converged", left, frozenset({shift.id}))
                 return [shift, proof, serve("settle", number, None, 0.0, f"settle on {name}", frozenset({proof.id}))]
     if base == number and candidate is None:
         return []
-    return [serve("push", number, None, 0.0, f"push the routes of {name}", needs)]
+    return [serve("push", number, None, 0.0, f"push the routes of {name}", needs, able)]
 
 
 def _serving(observed: Observed) -> int | None:
