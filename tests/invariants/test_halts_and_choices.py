@@ -10,11 +10,21 @@ from lastgood.errors import Refused
 from lastgood.operations.loop import Loop
 from lastgood.release.events import Halted
 from lastgood.testing.simulation import Gates, Simulation, at_rest
-from tests.invariants.scenes import aborted, defect, events_of, is_waiting, marked, on_first, played, retried, state_of, until
+from tests.invariants.scenes import (
+    aborted,
+    defect,
+    events_of,
+    is_waiting,
+    marked,
+    on_first,
+    played,
+    retried,
+    state_of,
+    until,
+)
 from tests.simulation.scenario import deployed, do_deploy, do_rollback, draft
 
 
-@defect("D1: a halt that is decided again and again ends the controller")
 def test_a_first_release_marked_bad_halts_once_and_serves_on() -> None:
     sim = Simulation()
 
@@ -45,7 +55,6 @@ def test_a_first_release_that_is_aborted_halts_once_and_serves_on() -> None:
     assert len(events_of(sim, Halted)) == 1
 
 
-@defect("D1: a halt that is decided again and again ends the controller")
 def test_a_first_release_nobody_confirms_halts_once_and_serves_on() -> None:
     sim = Simulation()
 
@@ -73,7 +82,6 @@ def halted_way_back() -> Simulation:
     return sim
 
 
-@defect("D3: the other choice is refused as live already")
 def test_every_choice_that_a_halted_way_back_prints_can_be_taken() -> None:
     for n in (0, 1):
         sim = halted_way_back()
@@ -94,7 +102,6 @@ def test_every_choice_that_a_halted_way_back_prints_can_be_taken() -> None:
         assert sim.system.base == (1 if choice == "lastgood retry" else 2)
 
 
-@defect("D2: retry forgets what was asked for")
 def test_a_retried_way_back_still_writes_the_revert_commit() -> None:
     sim = halted_way_back()
 
@@ -146,7 +153,6 @@ def test_retry_keeps_the_bake_the_share_and_the_dead_mans_switch() -> None:
     played(sim, script)
 
 
-@defect("D4: no step has a guard")
 def test_the_old_version_dies_during_the_bake_and_no_request_is_sent_to_it() -> None:
     sim = on_first()
 
@@ -177,7 +183,6 @@ def test_the_new_version_dies_before_the_shift_and_no_request_is_sent_to_it() ->
     assert sim.system.base == 1
 
 
-@defect("D5: releases do not know their capacity")
 def test_a_way_back_starts_as_many_instances_as_served_before() -> None:
     sim = on_first()
 
@@ -191,7 +196,6 @@ def test_a_way_back_starts_as_many_instances_as_served_before() -> None:
     assert sim.system.instances == {("catalog", "v1"): 2}
 
 
-@defect("D5: releases do not know their capacity")
 def test_a_retreat_starts_as_many_instances_as_served_before() -> None:
     sim = on_first()
 
@@ -206,7 +210,6 @@ def test_a_retreat_starts_as_many_instances_as_served_before() -> None:
     assert sim.system.instances == {("catalog", "v1"): 2}
 
 
-@defect("D3: what is left counts as live")
 def test_a_person_may_change_their_mind_while_a_way_back_is_under_way() -> None:
     sim = on_first()
     sim.system.seconds_per_effect = 1.0

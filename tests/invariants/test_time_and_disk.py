@@ -14,7 +14,7 @@ from lastgood.operations.world import World
 from lastgood.ports import JournalFull
 from lastgood.release.events import Ended, Noted, Requested
 from lastgood.release.state import fold
-from lastgood.testing.simulation import Gates, GatedJournal, SimDriver, Simulation, at_rest
+from lastgood.testing.simulation import GatedJournal, Gates, SimDriver, Simulation, at_rest
 from lastgood.testing.virtual_time import run_virtual
 from tests.invariants.scenes import (
     aborted,
@@ -42,7 +42,7 @@ async def second_waits_to_be_confirmed(loop: Loop) -> None:
     await until(loop, lambda state: is_waiting(state, "confirm"))
 
 
-# --- clocks ----------------------------------------------------------------------------------------------------------
+# --- clocks -----------------------------------------------------------------------------------------------------
 
 
 def test_the_dead_mans_switch_acts_after_a_reboot_by_the_wall_clock() -> None:
@@ -101,7 +101,6 @@ def test_time_without_a_controller_is_not_baked() -> None:
     assert played(sim, look).verdict(2).name == "good"
 
 
-@defect("D6: a deadline counts the time without a controller, and condemns the release for it")
 def test_time_without_a_controller_makes_no_step_late() -> None:
     sim = on_first()
     gates = Gates(crash_at=_gate(sim, "before effect d2.1/load"))
@@ -120,10 +119,10 @@ def _gate(sim: Simulation, where: str) -> int:
     return gates.log.index(where) + 1
 
 
-# --- a person at the last moment ---------------------------------------------------------------------------------------
+# --- a person at the last moment ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("early_s", [0.01, 0.0005, pytest.param(0.0, marks=defect("D7: accepted, and it goes back"))])
+@pytest.mark.parametrize("early_s", [0.01, 0.0005, 0.0])
 def test_who_confirms_at_the_last_moment_is_told_the_truth(early_s: float) -> None:
     """Accepted: it stays. Refused: it goes back. Never one answer and the other deed."""
     sim = on_first()
@@ -143,7 +142,6 @@ def test_who_confirms_at_the_last_moment_is_told_the_truth(early_s: float) -> No
     assert state.live == (2 if confirmed[0] else 1)
 
 
-@defect("D7: confirm is accepted while the way back is under way, because the switch still counts as armed")
 def test_who_confirms_while_it_goes_back_is_refused() -> None:
     sim = on_first()
 
@@ -173,7 +171,7 @@ def test_an_extended_deadline_counts_from_the_extension() -> None:
     assert played(sim, script).live == 1
 
 
-# --- a full disk -------------------------------------------------------------------------------------------------------
+# --- a full disk --------------------------------------------------------------------------------------------------
 
 
 def test_a_deployment_is_refused_with_nothing_changed_when_the_disk_is_full() -> None:
@@ -313,7 +311,7 @@ def test_what_is_written_late_keeps_its_time() -> None:
     played(sim, script)
 
 
-# --- zombies -----------------------------------------------------------------------------------------------------------
+# --- zombies ------------------------------------------------------------------------------------------------------
 
 
 def test_of_two_controllers_on_one_journal_only_the_newer_acts() -> None:
