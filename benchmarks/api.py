@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.measuring import now_ns
 
 WAIT_S = 60.0
+IDLE_NS = 2_000_000_000
 
 
 class _Connection(http.client.HTTPConnection):
@@ -48,6 +49,7 @@ class Api:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = _Connection(path)
+        self._used_ns = now_ns()
         self._events: list[dict[str, Any]] = []
         self._came = threading.Condition()
         self._feed = _Connection(path)
@@ -58,17 +60,19 @@ class Api:
         """Send, and wait for the answer."""
         data = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"content-type": "application/json"}
+        self._reconnect()
         sent_ns = now_ns()
         self._connection.request(method, path, data, headers)
         answer = self._connection.getresponse()
         content = json.loads(answer.read())
-        answered_ns = now_ns()
+        self._used_ns = answered_ns = now_ns()
         if answer.status != 200:
             raise RuntimeError(f"{method} {path}: {answer.status} {content}")
         return Asked(content, sent_ns, answered_ns)
 
     def nothing(self) -> float:
         """Ask for a page that is not there; ms until the answer. The controller's way in and out, and nothing else."""
+        self._reconnect()
         began_ns = now_ns()
         self._connection.request("GET", "/v1/nothing")
         self._connection.getresponse().read()
@@ -107,6 +111,12 @@ class Api:
         if self._feed.sock:
             self._feed.sock.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
+
+    def _reconnect(self) -> None:
+        """The controller hangs up on a connection that was idle for some seconds."""
+        if now_ns() - self._used_ns > IDLE_NS or self._connection.sock is None:
+            self._connection.close()
+            self._connection.connect()
 
     def _follow(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""A user's project for the figures: a Git repository with many hosts, a file for each, and the product running on it."""
+"""A user's project: a Git repository with many hosts, a file for each, and the product running on it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ class Shape:
 
 
 SHAPES = {1: Shape(1, 1), 1_000: Shape(100, 10), 10_000: Shape(1_000, 10)}
+
+
+def commits(shape: Shape) -> list[int]:
+    """Over how many hosts the measured commits go."""
+    return [hosts for hosts in (1, 100, 1_000) if hosts <= shape.hosts]
 
 
 def host_name(number: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.loading import Traffic, Window, traffic
 from benchmarks.measuring import Spread, now_ns, shown
-from benchmarks.project import SHAPES, Running, running
+from benchmarks.project import SHAPES, Running, commits, running
 from benchmarks.stamps import stamps
 from benchmarks.table import Size, Table
 
@@ -59,9 +59,10 @@ def run(size: Size) -> Table:
         for routes in sorted({1, size.largest}):
             with running(SHAPES[routes], load.ports) as it:
                 rows.append((f"{routes:,}, 1", shift(it, load, hosts=1, times=size.shifts)))
-                for hosts in (100, 1_000):
-                    if hosts <= it.shape.hosts:
-                        rows.append((f"{routes:,}, {hosts:,}", shift(it, load, hosts=hosts, times=size.changes * 2)))
+                rows += [
+                    (f"{routes:,}, {hosts:,}", shift(it, load, hosts=hosts, times=size.changes))
+                    for hosts in commits(it.shape)[1:]
+                ]
     return Table(
         "shift",
         "Shift back while the release bakes",

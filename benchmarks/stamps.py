@@ -12,7 +12,7 @@ from lastgood.release import events as ev
 
 @dataclass
 class Stamps:
-    """One deployment. ``began_ms`` and ``ended_ms`` are moments of its steps, ``push_ms`` from push to acknowledgement."""
+    """One deployment: when its steps began and ended, and how long each took from push to acknowledgement."""
 
     requested_ms: float = 0.0
     began_ms: dict[str, float] = field(default_factory=dict)
