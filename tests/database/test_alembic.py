@@ -9,7 +9,7 @@ from lastgood.effects.databases.postgresql import PostgresqlSession
 from lastgood.effects.databases.proving import prove_history
 from lastgood.effects.databases.runner import down, up
 from lastgood.effects.databases.sqlite import SqliteSession
-from lastgood.errors import ConfigError
+from lastgood.errors import ConfigError, Unavailable
 
 HEAD = '''"""{doc}"""
 import sqlalchemy as sa
@@ -119,3 +119,22 @@ def test_branches_and_a_merge_come_in_an_order_that_works(environment: Path) -> 
     assert names[:2] == ["aa11", "bb22"]
     assert names[-1] == "m9"
     assert history.migrations[-1].no_way_back is None
+
+
+def test_each_dialect_may_have_a_folder_of_its_own(environment: Path) -> None:
+    for dialect in ("sqlite", "postgresql"):
+        (environment / "versions" / dialect).mkdir()
+    (environment / "versions" / "aa11.py").rename(environment / "versions" / "sqlite" / "aa11.py")
+    (environment / "versions" / "bb22.py").unlink()
+    assert [m.version for m in read_folder(environment, "sqlite").migrations] == ["aa11"]
+    with pytest.raises(Unavailable, match="no revision was found"):
+        read_folder(environment, "postgresql")
+
+
+def test_what_cannot_be_imported_and_a_missing_parent_are_told(environment: Path) -> None:
+    revision(environment, "cc33", "nowhere", FIRST)
+    with pytest.raises(ConfigError, match="nowhere"):
+        read_folder(environment, "sqlite")
+    revision(environment, "cc33", "bb22", "import no_such_application\n" + FIRST)
+    with pytest.raises(Unavailable, match="no_such_application"):
+        read_folder(environment, "sqlite")

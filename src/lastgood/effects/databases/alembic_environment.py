@@ -31,12 +31,13 @@ def render_history(folder: Path, dialect: Dialect) -> History:
     except ImportError:
         then = "pip install 'lastgood[alembic]'"
         raise Unavailable("reading an Alembic environment needs Alembic", where=str(folder), next=then) from None
-    directory = ScriptDirectory(str(folder))
+    locations = _locations(folder, dialect)
+    directory = ScriptDirectory(str(folder), version_locations=[str(location) for location in locations])
     problems: list[Problem] = []
     notes: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        revisions = reversed(list(directory.walk_revisions()))
+        revisions = _revisions(directory, folder)
         drafts = [_draft(revision, dialect, problems) for revision in revisions]
     if problems:
         raise ConfigError(tuple(problems))
@@ -44,6 +45,30 @@ def render_history(folder: Path, dialect: Dialect) -> History:
     if problems:
         raise ConfigError(tuple(problems))
     return History(dialect, migrations, tuple(notes))
+
+
+def _locations(folder: Path, dialect: Dialect) -> list[Path]:
+    """Folders of revisions: ``versions``, or its part for this dialect where each dialect has its own."""
+    versions = folder / "versions"
+    own = versions / dialect
+    found = own if own.is_dir() else versions
+    if not any(found.glob("*.py")):
+        then = "name the folder that holds env.py and versions/*.py"
+        raise Unavailable("no revision was found", where=str(found), next=then)
+    return [found]
+
+
+def _revisions(directory: Any, folder: Path) -> list[Any]:
+    from alembic.util import CommandError
+
+    try:
+        return list(reversed(list(directory.walk_revisions())))
+    except ImportError as error:
+        then = "run lastgood where the application is installed: its revisions import it"
+        raise Unavailable(f"a revision cannot be imported: {error}", where=str(folder), next=then) from None
+    except (CommandError, KeyError) as error:  # a KeyError is how Alembic says that a parent is missing
+        what = f"the revisions do not form a history: {error}"
+        raise ConfigError((Problem(str(folder), 0, what),)) from None
 
 
 def _draft(revision: Any, dialect: Dialect, problems: list[Problem]) -> Draft:
