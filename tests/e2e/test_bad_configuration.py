@@ -38,7 +38,10 @@ WRONG: dict[str, tuple[Text, tuple[str, ...]]] = {
     "unknown key": (lambda s: s.text().replace("listeners:", "listners:"), ("lastgood.yaml:4", "listeners")),
     "unknown target": (lambda s: s.text(route("catalog", "catalogue")), ("lastgood.yaml:9", "catalogue", "catalog")),
     "wrong type": (lambda s: s.text().replace(f"port: {s.ports.gateway}", "port: eighty"), ("lastgood.yaml:5", "port")),
-    "wrong range": (lambda s: s.text().replace(f"port: {s.ports.gateway}", "port: 99999"), ("lastgood.yaml:5", "65535")),
+    "wrong range": (
+        lambda s: s.text().replace(f"port: {s.ports.gateway}", "port: 99999"),
+        ("lastgood.yaml:5", "65535"),
+    ),
     "a python object": (lambda s: s.text() + "x: !!python/object/apply:os.system [id]\n", ("lastgood.yaml:",)),
     "duplicate key": (lambda s: s.text() + "bake: { for: 1s }\n", ("lastgood.yaml:15", "line 14")),
     "duplicate route": (lambda s: s.text(CATALOG + route("catalog", path="/other/*")), ("lastgood.yaml:11", "catalog")),

@@ -145,7 +145,7 @@ class Shop:
     def ok(self, *words: str, feed: str = "", timeout_s: float = 60.0) -> Done:
         """Run a command that has to succeed."""
         done = self.run(*words, feed=feed, timeout_s=timeout_s)
-        assert done.code == 0, f"{words} -> {done.code}\n{done.said}"
+        assert done.code == 0, f"{words} -> {done.code}\n{done.said}\n{self.log('controller')}"
         return done
 
     def ask(self, *words: str) -> dict[str, Any]:
@@ -207,7 +207,12 @@ class Shop:
         }
 
     def get(
-        self, path: str, headers: Mapping[str, str] | None = None, *, port: int | None = None, host: str = "shop.example"
+        self,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        port: int | None = None,
+        host: str = "shop.example",
     ) -> Answer:
         """One request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", port or self.ports.gateway, timeout=5)
