@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lastgood.errors import Damaged, Fenced, LastgoodError
+from lastgood.errors import Damaged, Fenced, LastgoodError, Unavailable
 from lastgood.operations import replan
+from lastgood.operations.record import Record
 from lastgood.operations.world import Request, View, World
-from lastgood.ports import JournalFull, Stamp
+from lastgood.ports import Stamp
 from lastgood.release import events as ev
 from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide, unmet
 from lastgood.release.observed import Fact, Observed, kind_of
@@ -63,7 +64,8 @@ class Loop:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._performed: set[str] = set()
         self._releases: dict[int, Release] = {}
-        self._unjournaled: list[tuple[int | None, ev.Body]] = []
+        self._record = Record(world.journal)
+        self._over: LastgoodError | None = None
         self._wake_s: float | None = None
         self.state = state or State()
         self.observed = Observed({})
@@ -73,7 +75,7 @@ class Loop:
     @property
     def unjournaled(self) -> int:
         """How many events wait for room on the disk."""
-        return len(self._unjournaled)
+        return len(self._record.waiting)
 
     def release_of(self, number: int) -> Release:
         """A release, read once."""
@@ -87,8 +89,8 @@ class Loop:
 
     async def ask(self, request: Request) -> Mapping[str, Any]:
         """Have a request decided on the loop; raises what it refuses with."""
-        if self.damage is not None:
-            raise self.damage
+        if (refusal := self.damage or self._over) is not None:
+            raise refusal
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._inbox.put_nowait(_Asked(request, answer, self._world.clock.now()))
         return await answer
@@ -124,15 +126,27 @@ class Loop:
                     await self._settle()
                 if not await self._next_signal():
                     return
+        except Fenced as error:
+            self._over = error
+            raise
         finally:
+            self._over = self._over or Unavailable("the controller has stopped", next="lastgood up")
+            self._turn_away(self._over)
             await self._cancel(list(self._tasks))
 
+    def _turn_away(self, why: LastgoodError) -> None:
+        """Nobody may wait for a loop that has ended."""
+        while not self._inbox.empty():
+            signal = self._inbox.get_nowait()
+            if isinstance(signal, _Asked) and not signal.answer.done():
+                signal.answer.set_exception(why)
+
     async def _next_signal(self) -> bool:
-        patience_s = min(self._wake_s or UNJOURNALED_S, UNJOURNALED_S) if self._unjournaled else self._wake_s
+        patience_s = min(self._wake_s or UNJOURNALED_S, UNJOURNALED_S) if self._record.waiting else self._wake_s
         try:
             signal = await asyncio.wait_for(self._inbox.get(), patience_s)
         except TimeoutError:
-            self._catch_up()
+            self._record.catch_up()
             return True
         if signal is None:
             return False
@@ -165,7 +179,7 @@ class Loop:
         decided = decide(ahead, self.observed, at) if plans else ()
         first = [command for command in decided if isinstance(command, Perform) and not command.step.guard]
         started = [(c.deployment, ev.StepStarted(c.step.id, c.attempt)) for c in first]
-        self._write([*bodies, *started], back=_goes_back(bodies), at=at)
+        self._write([*bodies, *started], back=_goes_back(bodies), at=at, asked=True)
         for command in first:
             self._perform(command)
 
@@ -196,6 +210,8 @@ class Loop:
     async def _settle(self) -> None:
         """Decide until there is nothing to do but wait."""
         for _ in range(ROUNDS):
+            if (without_room := self._forward_without_room()) is not None:
+                await self._replan(without_room)
             commands = decide(
                 self.state,
                 self.observed,
@@ -213,6 +229,15 @@ class Loop:
                 return
             await self._carry_out(acts)
         raise LastgoodError("the engine does not come to rest", next="lastgood doctor, and please report it")
+
+    def _forward_without_room(self) -> Replan | None:
+        """A way forward needs its journal; without one the deployment goes back to what can be told of it."""
+        deployment = self.state.deployment
+        if not self._record.waiting or deployment is None or deployment.plan is None or deployment.halted is not None:
+            return None
+        if deployment.plan.goes_back:
+            return None
+        return Replan(deployment.number, "retreat", "the journal has no room", "unjournaled")
 
     async def _observe_for(self, acts: list[Any]) -> None:
         for command in acts:
@@ -240,8 +265,8 @@ class Loop:
                     performs.append(command)
                 else:
                     bodies.append((command.deployment, ev.StepEnded(command.step.id, error=why)))
-        self._write(bodies, back=back)
-        for perform in performs:
+        durable = self._write(bodies, back=back)
+        for perform in performs if durable or back else ():
             self._perform(perform)
 
     async def _unmet(self, step: Step) -> str | None:
@@ -288,36 +313,24 @@ class Loop:
 
     # --- the journal -------------------------------------------------------------------------------------------
 
-    def _write(self, bodies: list[tuple[int | None, ev.Body]], *, back: bool, at: Stamp | None = None) -> None:
-        """Write and fold. A way back goes on without room on the disk: what was not written follows later."""
+    def _write(
+        self, bodies: list[tuple[int | None, ev.Body]], *, back: bool, at: Stamp | None = None, asked: bool = False
+    ) -> bool:
+        """Write and fold; False when there was no room, and it will be written later.
+
+        What is asked for is refused without room, unless it goes back. What is under way forward is taken back.
+        """
         if not bodies:
-            return
+            return True
         at = at or self._world.clock.now()
+        refuse = asked and not back
+        events = self._record.write(bodies, at, self.state.seq, refuse_without_room=refuse)
         if any(isinstance(body, ev.Requested | ev.Planned | ev.Superseded) for _, body in bodies):
             self._drop_tasks()
-        waiting = self._unjournaled + bodies
-        try:
-            events = self._world.journal.append(at, waiting)[-len(bodies) :]
-            self._unjournaled = []
-        except JournalFull:
-            if not back and not self._unjournaled:
-                raise
-            self._unjournaled = waiting
-            seq = self.state.seq
-            epoch = self._world.journal.epoch
-            events = [ev.Event(seq + i, epoch, owner, at, body) for i, (owner, body) in enumerate(bodies, 1)]
         for event in events:
             self.state = evolve(self.state, event)
             self._on_event(event)
-
-    def _catch_up(self) -> None:
-        """Write what could not be written when it happened."""
-        if self._unjournaled:
-            try:
-                self._world.journal.append(self._world.clock.now(), self._unjournaled)
-                self._unjournaled = []
-            except JournalFull:
-                return
+        return not self._record.waiting
 
     def _drop_tasks(self) -> None:
         """A new plan begins: what the old one had under way is cancelled, its results are ignored."""

@@ -64,7 +64,7 @@ def _wanted(command: Replan, deployment: Deployment, view: View, target: int) ->
     assert deployment.plan is not None
     bad, good = view.release_of(deployment.plan.target), view.release_of(target)
     revert = None
-    if command.cause != "aborted" and _was_served(deployment):
+    if command.cause not in ("aborted", "unjournaled") and _was_served(deployment):
         revert = revert_of(bad, good)
     number = int(deployment.plan.id.rpartition(".")[2]) + 1
     return Wanted(deployment.number, "retreat", good, bad, revert=revert, plan_number=number)
@@ -89,7 +89,7 @@ def _was_served(deployment: Deployment) -> bool:
 
 def _condemn(command: Replan, view: View, bad: int, good: int | None) -> Iterator[tuple[int | None, ev.Body]]:
     """Say what is known of the release that is left; what failed is not deployed again by automation."""
-    if command.cause == "aborted":
+    if command.cause in ("aborted", "unjournaled"):
         yield None, ev.Judged(bad, "undecided", "marked", command.why)
         return
     if command.cause == "unconfirmed":

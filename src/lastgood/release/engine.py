@@ -63,7 +63,7 @@ class Replan:
     deployment: int
     intent: Intent
     why: str
-    cause: Literal["failed", "aborted", "unconfirmed", "bad", "again"] = "failed"
+    cause: Literal["failed", "aborted", "unconfirmed", "bad", "again", "unjournaled"] = "failed"
 
 
 Command = Append | Perform | Observe | WakeAt | Replan

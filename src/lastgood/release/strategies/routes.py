@@ -61,9 +61,8 @@ def forward(
         return [preflight, first, *watched]
     preflight = _preflight(base, number, needs)
     load = serve("load", base, number, 0.0, f"load {name} beside r{base}", needs | {preflight.id})
-    shift = serve(
-        "shift", base, number, percent, f"shift {percent:g} % of the requests to {name}", frozenset({load.id})
-    )
+    shows = f"shift {percent:g} % of the requests to {name}"
+    shift = serve("shift", base, number, percent, shows, frozenset({load.id}), able)
     steps = [preflight, load, shift]
     if percent < 100:
         hold = Step(
