@@ -62,7 +62,9 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
     digest = store(release, draft.entries)
     number = max(view.state.deployments, default=0) + 1
     inherited = view.state.verdict(earlier) if earlier is not None else None
-    back = inherited is not None and inherited.name == "good" and earlier is not None and source is not None
+    # Who asks for a dead-man switch wants a trial, whatever was known of the content before.
+    trusted = inherited is not None and inherited.name == "good" and ask.confirm_within_s is None
+    back = trusted and earlier is not None and source is not None
     intent: Intent = "rollback" if back else "deploy"
     wanted = Wanted(
         number,
@@ -78,7 +80,6 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
     plan = make_plan(view.observed, wanted, view.release_of)
     if isinstance(plan, Refusal):
         raise Refused(plan.why, next=plan.next)
-    confirm_s = None if back else ask.confirm_within_s
     events: list[tuple[int | None, ev.Body]] = [(None, ev.Released(release.number, digest))]
     if back and inherited is not None:
         events.append((None, ev.Judged(release.number, "good", "inherited", f"the content of r{earlier}")))
@@ -86,7 +87,9 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
         events.append((None, ev.Judged(release.number, "baking", "timed", f"bakes for {draft.bake_s:g} s")))
     events += supersede(view.state, number)
     live_number = source.number if source else None
-    requested = ev.Requested(intent, release.number, live_number, ask.by, ask.why, confirm_s, view.state.active)
+    requested = ev.Requested(
+        intent, release.number, live_number, ask.by, ask.why, ask.confirm_within_s, view.state.active
+    )
     events += [(number, requested), (number, ev.Planned(plan))]
     if ask.force and held is not None:
         events.append((None, ev.Quarantined(release.number, release.parts, f"forced: {ask.why}", lifted=True)))

@@ -77,6 +77,9 @@ class Drafting:
     def _files(self, oid: str) -> list[SourceFile]:
         main = self.repository.files(oid, MAIN_FILE)
         more = self.repository.files(oid, MORE_FILES)
+        if more and more[0].path == MORE_FILES:
+            what = "it is not a folder (links and submodules are not followed)"
+            raise ConfigError((Problem(MORE_FILES, 0, what, "make it a folder of files, or take it out"),))
         return [file for file in (*main, *more) if is_source(file.path)]
 
     def _branch_at(self, revision: Revision) -> str | None:

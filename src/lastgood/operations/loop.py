@@ -260,9 +260,9 @@ class Loop:
             if isinstance(command, Append):
                 bodies.append((command.deployment, command.body))
             elif isinstance(command, Perform):
-                bodies.append((command.deployment, ev.StepStarted(command.step.id, command.attempt)))
                 if (why := await self._unmet(command.step)) is None:
                     performs.append(command)
+                    bodies.append((command.deployment, ev.StepStarted(command.step.id, command.attempt)))
                 else:
                     bodies.append((command.deployment, ev.StepEnded(command.step.id, error=why)))
         durable = self._write(bodies, back=back)
@@ -328,6 +328,8 @@ class Loop:
         if any(isinstance(body, ev.Requested | ev.Planned | ev.Superseded) for _, body in bodies):
             self._drop_tasks()
         for event in events:
+            if isinstance(event.body, ev.StepEnded) and (late := self._tasks.pop(event.body.step, None)) is not None:
+                late.cancel()
             self.state = evolve(self.state, event)
             self._on_event(event)
         return not self._record.waiting
@@ -341,4 +343,7 @@ class Loop:
 
 
 def _goes_back(events: list[tuple[int | None, ev.Body]]) -> bool:
-    return any(isinstance(body, ev.Planned) and body.plan.goes_back for _, body in events)
+    """Whether it leads back: that is done even where there is no room to write it down."""
+    plans = [body.plan.goes_back for _, body in events if isinstance(body, ev.Planned)]
+    gives_up = any(isinstance(b, ev.AbortAsked) or (isinstance(b, ev.Judged) and b.verdict == "bad") for _, b in events)
+    return all(plans) if plans else gives_up

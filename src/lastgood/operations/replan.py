@@ -8,7 +8,7 @@ from lastgood.errors import Refused
 from lastgood.operations.world import View
 from lastgood.release import events as ev
 from lastgood.release.engine import Replan
-from lastgood.release.ledger import content_to_quarantine, known_good, serving
+from lastgood.release.ledger import content_to_quarantine, known_good
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Revert, Wanted, make_plan, rewanted
 from lastgood.release.release import GATEWAY, Release
@@ -64,7 +64,7 @@ def _wanted(command: Replan, deployment: Deployment, view: View, target: int) ->
     assert deployment.plan is not None
     bad, good = view.release_of(deployment.plan.target), view.release_of(target)
     revert = None
-    if command.cause not in ("aborted", "unjournaled") and _was_served(deployment):
+    if command.cause not in ("aborted", "unjournaled") and bad.number in view.state.met:
         revert = revert_of(bad, good)
     number = int(deployment.plan.id.rpartition(".")[2]) + 1
     return Wanted(deployment.number, "retreat", good, bad, revert=revert, plan_number=number)
@@ -75,16 +75,6 @@ def revert_of(bad: Release, good: Release) -> Revert | None:
     if not (bad.revision and good.revision and bad.branch) or bad.revision == good.revision:
         return None
     return Revert(bad.revision, good.revision, bad.branch)
-
-
-def _was_served(deployment: Deployment) -> bool:
-    """Whether any request can have gone by the new routes: only then has Git to be told."""
-    assert deployment.plan is not None
-    target = deployment.plan.target
-    return any(
-        step.verb == "serve" and step.id in deployment.progress and serving(step.args) == target
-        for step in deployment.plan.steps
-    )
 
 
 def _condemn(command: Replan, view: View, bad: int, good: int | None) -> Iterator[tuple[int | None, ev.Body]]:

@@ -61,6 +61,10 @@ def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
         raise Refused("nothing is live yet, so there is nothing to go back from", next="lastgood deploy")
     choice = resolve_target(ask.target, view.state, view.release_of, commit=commit)
     source, target = view.release_of(leaving), view.release_of(choice.release)
+    if target.number not in view.state.met:
+        raise Refused(
+            f"r{target.number} never served: nothing is known of it", next=f"lastgood deploy {target.revision or ''}"
+        )
     _refuse_what_is_under_way(view, target)
     active = view.state.deployment
     if same_content(source, target):
@@ -96,8 +100,20 @@ def rollback(ask: RollbackAsk, commit: CommitOf, loosens: Loosens, view: View) -
         "from": source.number,
         "why": planned.choice.why,
         "skipped": [list(skip) for skip in planned.choice.skipped],
+        "no_revert_commit": _why_no_revert(ask, planned),
     }
     return Outcome(tuple(events), answer)
+
+
+def _why_no_revert(ask: RollbackAsk, planned: Planned) -> str | None:
+    """Why Git will not say so, None where it will."""
+    if any(step.verb == "revert" for step in planned.plan.steps):
+        return None
+    if not ask.revert_commit:
+        return "as asked"
+    if planned.source.branch is None:
+        return f"{planned.source.name} came from no branch"
+    return "both were made from the same commit"
 
 
 def _refuse_loosening(ask: RollbackAsk, planned: Planned, loosens: Loosens) -> None:

@@ -151,9 +151,16 @@ def _advance(
         yield Append(deployment.number, ended_as)
         return
     for step in plan.steps:
-        if step.id in ended or step.id in outstanding or not step.needs <= ended:
+        if step.id in ended or not step.needs <= ended:
             continue
         progress = deployment.progress.get(step.id)
+        if step.id in outstanding:
+            if progress is not None and (plan.goes_back or step.soft) and _is_late(step, progress, state, now):
+                error = f"took more than {step.deadline_s:g} s"
+                yield Append(deployment.number, ev.StepEnded(step.id, error=error))
+            elif progress is not None and step.deadline_s is not None:
+                yield WakeAt(max(step.deadline_s - watched_s(progress, state, now), 0.0) + 10 * RESOLUTION_S)
+            continue
         if step.waits:
             yield from _wait(deployment, step, progress, state, now)
         elif step.id in performed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lastgood.errors import Refused, UsageError
 from lastgood.release.release import Release, changed_parts, same_content
@@ -45,31 +46,18 @@ def known_good(state: State, release_of: ReleaseOf, *, leaving: int | None) -> C
 
 
 def previous(state: State, leaving: int | None) -> int | None:
-    """The release that was live before the one being left."""
-    before: int | None = None
-    for number in state.lived:
-        if number == leaving:
-            continue
-        before = number
-    return before
+    """The release that was live before the one being left was."""
+    lived = list(state.lived)
+    if leaving in lived:
+        del lived[len(lived) - 1 - lived[::-1].index(leaving) :]
+    return next((number for number in reversed(lived) if number != leaving), None)
 
 
 def live_now(state: State) -> int | None:
-    """The release that serves: the target of the active deployment once its traffic is shifted, else the live one."""
-    deployment = state.deployment
-    if deployment is not None and deployment.plan is not None:
-        shifted = [
-            step.id
-            for step in deployment.plan.steps
-            if step.verb == "serve"
-            and serving(step.args) == deployment.plan.target
-            and step.id in deployment.progress
-            and deployment.progress[step.id].phase == "ended"
-        ]
-        if shifted:
-            return deployment.plan.target
-        return deployment.plan.source
-    return state.live
+    """The release that serves most requests: what the gateway was last given while something is under way."""
+    if state.deployment is None or state.accepted is None:
+        return state.live
+    return serving(state.accepted)
 
 
 def leaving_now(state: State) -> int | None:
@@ -80,9 +68,10 @@ def leaving_now(state: State) -> int | None:
     return deployment.plan.source if deployment.plan.goes_back else deployment.plan.target
 
 
-def serving(args: Mapping[str, object]) -> object:
-    """Which release gets more of the requests under these arguments of ``serve``."""
-    return args["candidate"] if args["candidate"] is not None and float(str(args["percent"])) > 0 else args["base"]
+def serving(args: Mapping[str, Any]) -> int | None:
+    """Which release gets most of the requests under these arguments of ``serve``."""
+    served: int | None = args["candidate"] if args["candidate"] is not None and args["percent"] > 50 else args["base"]
+    return served
 
 
 def resolve_target(

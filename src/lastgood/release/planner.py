@@ -18,6 +18,7 @@ from lastgood.release.step import Step
 from lastgood.release.strategies import blue_green, routes, schema
 
 ReleaseOf = Callable[[int], Release]
+REVERT_DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,17 @@ def _forward(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> list[
 
 
 def _back(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> list[Step]:
-    start = blue_green.start(observed, wanted.target)
-    shift = routes.back(observed, wanted.target, release_of, needs=_ids(start))
-    steps = [*start, *shift]
+    expand = schema.expand(observed, wanted.target)
+    start = blue_green.start(observed, wanted.target, needs=_ids(expand))
+    shift = routes.back(observed, wanted.target, release_of, needs=_ids([*expand, *start]))
+    steps = [*expand, *start, *shift]
     if wanted.revert is not None:
-        steps.append(_revert(wanted.revert, wanted, needs=_ids([*start, shift[0]]) if shift else frozenset()))
-    stop = blue_green.stop_others(observed, wanted.target, {}, needs=_ids([*start, *shift]))
+        steps.append(_revert(wanted.revert, wanted, needs=_ids([*expand, *start, shift[0]]) if shift else frozenset()))
+    stop = blue_green.stop_others(observed, wanted.target, {}, needs=_ids([*expand, *start, *shift]))
     contract = (
-        schema.contract(observed, wanted.target, needs=_ids([*start, *shift, *stop])) if wanted.with_schema else []
+        schema.contract(observed, wanted.target, needs=_ids([*expand, *start, *shift, *stop]))
+        if wanted.with_schema
+        else []
     )
     return [*steps, *stop, *contract]
 
@@ -138,6 +142,7 @@ def _revert(revert: Revert, wanted: Wanted, needs: frozenset[str]) -> Step:
             "left": wanted.source.number if wanted.source else 0,
         },
         needs=needs,
+        deadline_s=REVERT_DEADLINE_S,
         soft=True,
         shows=f"write the revert commit on {revert.branch}",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 StepId = str
-WAITS = frozenset({"hold", "bake", "confirm"})
+WAITS = frozenset({"hold", "keep", "bake", "confirm"})
 """Verbs without an effect: they end by time (``args["for_s"]``), by a verdict or by a person."""
 
 

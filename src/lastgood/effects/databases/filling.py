@@ -34,12 +34,14 @@ def copy_rows(live: Session, copy: Session, limit: int) -> None:
     """Up to ``limit`` rows of every table of the live PostgreSQL database."""
     schema = live.fingerprint()
     waiting: list[tuple[str, tuple[object, ...]]] = []
-    for table in sorted({column.table for column in live.columns()}):
+    owned: dict[str, list[str]] = {}
+    for column in live.columns():
+        owned.setdefault(column.table, []).append(column.name)
+    for table, names in sorted(owned.items()):
         columns = [i for i in schema.items if i.kind == "column" and _same(i.owner, table)]
         made = {column.name for column in columns if " generated " in column.definition}
-        names, rows = live.rows(table, limit)
-        kept = [position for position, name in enumerate(names) if name not in made]
-        names, rows = [names[i] for i in kept], [tuple(row[i] for i in kept) for row in rows]
+        names = [name for name in names if name not in made]
+        rows = live.rows(table, names, limit)
         listed = ", ".join(map(_quoted, names))
         marks = ", ".join("?" * len(names))
         sql = f"INSERT INTO {_name(table, copy)} ({listed}) OVERRIDING SYSTEM VALUE VALUES ({marks})"  # noqa: S608
@@ -54,7 +56,7 @@ def copy_rows(live: Session, copy: Session, limit: int) -> None:
 def fill(copy: Session) -> None:
     """A few made-up rows in every empty table."""
     schema = copy.fingerprint()
-    waiting = sorted({column.table for column in copy.columns() if copy.count(column.table) == 0})
+    waiting = [table for table in sorted({c.table for c in copy.columns()}) if copy.count(table) == 0]
     while waiting:
         refused = [table for table in waiting if not _fill_table(copy, schema, table)]
         if len(refused) == len(waiting):

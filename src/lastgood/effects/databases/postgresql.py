@@ -200,11 +200,10 @@ class PostgresqlSession:
                 where = f" WHERE {quoted}::text IS DISTINCT FROM ({column.default})::text"
         return int(self.query(f"SELECT count(*) FROM {name}{where}")[0][0])  # noqa: S608
 
-    def rows(self, table: str, limit: int) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Column names and at most ``limit`` rows of a table, every value as text."""
-        names = [column.name for column in self.columns() if column.table == table]
+    def rows(self, table: str, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
+        """These columns of at most ``limit`` rows of a table, every value as text."""
         listed = ", ".join('"' + name.replace('"', '""') + '"::text' for name in names)
-        return names, self.query(f"SELECT {listed} FROM {self._table(table)} LIMIT {int(limit)}")  # noqa: S608
+        return self.query(f"SELECT {listed} FROM {self._table(table)} LIMIT {int(limit)}")  # noqa: S608
 
     def settle(self, statement: Statement) -> Literal["done", "again", "unknown"]:
         """Look into the catalog for what the statement makes; an invalid index is dropped."""

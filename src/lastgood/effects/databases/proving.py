@@ -155,9 +155,10 @@ def run_plainly(session: Session, script: Script) -> None:
 
 def read_rows(session: Session) -> Rows:
     """Up to 5,000 rows of every table, without regard to the order of rows and columns."""
-    found: dict[str, Counter[tuple[tuple[str, object], ...]]] = {}
-    for table in sorted({column.table for column in session.columns()}):
-        names, rows = session.rows(table, _COMPARED)
-        order = sorted(range(len(names)), key=lambda i: names[i])
-        found[table] = Counter(tuple((names[i], row[i]) for i in order) for row in rows)
-    return found
+    names: dict[str, list[str]] = {}
+    for column in session.columns():
+        names.setdefault(column.table, []).append(column.name)
+    return {
+        table: Counter(tuple(zip(sorted(own), row, strict=True)) for row in session.rows(table, sorted(own), _COMPARED))
+        for table, own in sorted(names.items())
+    }

@@ -103,8 +103,8 @@ class Session(Protocol):
         """Rows of a table, or rows in which a column says something else than its default; 0 when there is no such."""
         ...
 
-    def rows(self, table: str, limit: int) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Column names and at most ``limit`` rows of a table."""
+    def rows(self, table: str, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
+        """These columns of at most ``limit`` rows of a table; PostgreSQL gives every value as text."""
         ...
 
     def settle(self, statement: Statement) -> Literal["done", "again", "unknown"]:

@@ -178,11 +178,10 @@ class SqliteSession:
             where = f" WHERE {quote(column.name)} IS NOT ({column.default or 'NULL'})"
         return int(self._run(f"SELECT count(*) FROM {quote(plain)}{where}")[0][0])  # noqa: S608
 
-    def rows(self, table: str, limit: int) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Column names and at most ``limit`` rows of a table."""
-        names = [column.name for column in self.columns() if column.table == table]
+    def rows(self, table: str, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
+        """These columns of at most ``limit`` rows of a table."""
         listed = ", ".join(map(quote, names))
-        return names, self._run(f"SELECT {listed} FROM {quote(table)} LIMIT ?", (limit,))  # noqa: S608
+        return self._run(f"SELECT {listed} FROM {quote(table)} LIMIT ?", (limit,))  # noqa: S608
 
     def settle(self, statement: Statement) -> Literal["done", "again", "unknown"]:
         """VACUUM and settings: the same again is harmless."""

@@ -35,7 +35,9 @@ class Manifests:
             base, before, depth = self._newest[0], self._newest[1], self._newest[2] + 1
             changed = {key: made for key, made in entries.items() if before.get(key) != made}
             body = {"set": changed, "gone": sorted(before.keys() - entries.keys())}
-        self._db.execute("INSERT INTO manifest VALUES (?, ?, ?)", (number, base, zlib.compress(canonical(body), 1)))
+        self._db.execute(
+            "INSERT OR REPLACE INTO manifest VALUES (?, ?, ?)", (number, base, zlib.compress(canonical(body), 1))
+        )
         self._newest = (number, dict(entries), depth)
 
     def forget(self) -> None:

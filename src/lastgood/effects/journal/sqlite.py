@@ -185,14 +185,17 @@ class SqliteJournal:
         self._known.update(contents)
 
     def put_release(self, release: Release, entries: Mapping[str, str]) -> str:
-        """Store a release and its manifest; returns the digest of the record, which covers the manifest."""
+        """Store a release and its manifest; returns the digest of the record, which covers the manifest.
+
+        One that was stored under this number and never released (a crash in between) is replaced.
+        """
         record = canonical({**asdict(release), "manifest": manifest_digest(entries)})
         made = digest_of(record)
 
         def put() -> None:
             self._check_fence()
             self._manifests.put(release.number, entries)
-            self._db.execute("INSERT INTO release VALUES (?, ?, ?)", (release.number, record, made))
+            self._db.execute("INSERT OR REPLACE INTO release VALUES (?, ?, ?)", (release.number, record, made))
 
         try:
             self._durably(put)

@@ -60,7 +60,7 @@ def stop_others(
         after = needs
         if (kept_s := keep_old_s.get(name, 0.0)) > 0:
             shows = f"keep the old {name} warm for {kept_s:g} s"
-            keep = Step(f"keep:{name}:{digest[:8]}", part, "hold", {"for_s": kept_s}, needs=needs, shows=shows)
+            keep = Step(f"keep:{name}:{digest[:8]}", part, "keep", {"for_s": kept_s}, needs=needs, shows=shows)
             steps.append(keep)
             after = frozenset({keep.id})
         shows = f"stop the old {name}"
