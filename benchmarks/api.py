@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -78,6 +79,16 @@ class Api:
         self._connection.getresponse().read()
         return (now_ns() - began_ns) / 1e6
 
+    def once(self, path: str) -> dict[str, Any]:
+        """``GET`` on a connection of its own, for a controller that comes and goes."""
+        connection = _Connection(self._path)
+        try:
+            connection.request("GET", path)
+            found: dict[str, Any] = json.loads(connection.getresponse().read())
+            return found
+        finally:
+            connection.close()
+
     def deploy(self, revision: str, **more: Any) -> Asked:
         """``POST /v1/deploy``."""
         return self.ask("POST", "/v1/deploy", {"revision": revision, "force": True, "why": "measured", **more})
@@ -109,7 +120,8 @@ class Api:
         """Hang up."""
         self._connection.close()
         if self._feed.sock:
-            self._feed.sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                self._feed.sock.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
 
     def _reconnect(self) -> None:
