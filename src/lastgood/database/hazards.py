@@ -58,7 +58,7 @@ def unquoted(name: str) -> str:
 
 
 def hazards(script: Script, dialect: Dialect) -> tuple[Hazard, ...]:
-    """Everything a script may take away, in order; a table that the script itself creates does not count."""
+    """Everything a script may take away, in order."""
     return tuple(hazard for statement in script.statements for hazard in _of(statement, dialect))
 
 
@@ -81,6 +81,9 @@ def _of(statement: Statement, dialect: Dialect) -> Iterator[Hazard]:
         if match[1].lower() in ("schema", "database", "type", "materialized view", "sequence", "extension"):
             yield Hazard("drops object", line, f"{match[1].lower()} {unquoted(match[2])}")
     elif not _HARMLESS.match(sql):
+        if sql[:4].lower() == "with":
+            for deleted in _DELETE.finditer(sql):
+                yield Hazard("drops rows", line, unquoted(deleted[1]))
         yield Hazard("unknown", line, sql=" ".join(sql.split())[:80])
 
 
