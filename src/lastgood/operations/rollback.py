@@ -14,6 +14,7 @@ from lastgood.release.ledger import Choice, content_to_quarantine, leaving_now, 
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Wanted, make_plan
 from lastgood.release.release import Release, same_content
+from lastgood.stamp import elapsed_s
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,26 @@ class Planned:
     plan: Plan
 
 
+def _refuse_twice_in_a_row(view: View) -> None:
+    """Who asks just after the system went back may not know that it did: further back only by name."""
+    newest = view.state.deployments.get(max(view.state.deployments, default=0))
+    if (
+        newest is None
+        or newest.ended is None
+        or newest.ended_at is None
+        or not newest.plan
+        or not newest.plan.goes_back
+    ):
+        return
+    live, ago_s = newest.ended.live, elapsed_s(newest.ended_at, view.now)
+    if live is None or ago_s is None or ago_s > JUST_NOW_S or view.state.verdict(live).name != "good":
+        return
+    raise Refused(
+        f"{newest.name} went back to r{live} {ago_s:.0f} s ago, and r{live} is known good",
+        next="to go back further, say where to: lastgood history, then lastgood rollback rN",
+    )
+
+
 def _refuse_what_is_under_way(view: View, target: Release) -> None:
     active = view.state.deployment
     if active is None or active.plan is None or active.halted is not None:
@@ -50,6 +71,7 @@ def _refuse_what_is_under_way(view: View, target: Release) -> None:
         raise Conflict(f"{active.name} is on its way back to r{target.number} already", next="lastgood status --watch")
 
 
+JUST_NOW_S = 300.0
 CommitOf = Callable[[str], str | None]
 Loosens = Callable[[Release, Release], tuple[str, ...]]
 
@@ -59,6 +81,8 @@ def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
     leaving = leaving_now(view.state)
     if leaving is None:
         raise Refused("nothing is live yet, so there is nothing to go back from", next="lastgood deploy")
+    if ask.target is None:
+        _refuse_twice_in_a_row(view)
     choice = resolve_target(ask.target, view.state, view.release_of, commit=commit)
     source, target = view.release_of(leaving), view.release_of(choice.release)
     if target.number not in view.state.met:

@@ -9,6 +9,7 @@ from lastgood.operations.replan import once_more
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
 from lastgood.release.ledger import content_to_quarantine, previous
+from lastgood.release.release import GATEWAY
 from lastgood.release.state import Deployment
 
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
@@ -39,7 +40,8 @@ def abort(by: str, why: str, view: View) -> Outcome:
     active = _active(view)
     if active.plan is not None and active.plan.goes_back:
         raise Refused(f"{active.name} is on its way back already", next="lastgood status --watch")
-    if active.plan is not None and active.plan.retreat_to is None:
+    serves = view.observed.value(GATEWAY, "base") is not None
+    if active.plan is not None and active.plan.retreat_to is None and serves:
         raise Refused(
             "no release was live before, so there is nothing to go back to", next="deploy a commit that works"
         )

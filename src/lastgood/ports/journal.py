@@ -15,6 +15,7 @@ from lastgood.stamp import Stamp
 class JournalFull(LastgoodError):
     """There is no room to write; the push goes out all the same, the entry follows when there is room."""
 
+    exit_code = 7
     code = "journal-full"
 
 

@@ -22,7 +22,7 @@ from lastgood.effects.git.opening import common_folder, root_of
 from lastgood.effects.git.revisions import check_branch_name, commit_at
 from lastgood.effects.git.trees import check_path
 from lastgood.effects.git.worktrees import WorkTree, changes, holders
-from lastgood.errors import Conflict, Refused, Unavailable
+from lastgood.errors import Refused, Unavailable
 from lastgood.ports import Reverted, RevertOrder
 
 _TRIES = 5
@@ -31,7 +31,7 @@ _ASIDES = 9
 
 
 def revert(native: pygit2.Repository, order: RevertOrder) -> Reverted:
-    """Take the bad change out of the branch; see the port. Raises ``Conflict`` when the branch never stands still."""
+    """Take the bad change out of the branch; see the port. A branch that never stands still is left alone."""
     check_branch_name(order.branch)
     for path in order.keep_paths:
         check_path(path.rstrip("/"))
@@ -40,15 +40,13 @@ def revert(native: pygit2.Repository, order: RevertOrder) -> Reverted:
         done = _attempt(native, order)
         if done is not None:
             return done
-    raise Conflict(
-        f"{order.branch} moved {_TRIES} times while the revert commit was written",
-        where=native.path,
-        next=f"git revert {order.bad[:12]} by hand, when the branch is quiet",
-    )
+    done = _attempt(native, order, restless=True)
+    assert done is not None
+    return done
 
 
-def _attempt(native: pygit2.Repository, order: RevertOrder) -> Reverted | None:
-    """One go at the branch as it is now; None when it moved meanwhile."""
+def _attempt(native: pygit2.Repository, order: RevertOrder, *, restless: bool = False) -> Reverted | None:
+    """One go at the branch as it is now; None when it moved meanwhile. A restless branch is left alone."""
     reference = native.references.get(f"refs/heads/{order.branch}")
     if reference is None:
         raise Unavailable(
@@ -65,6 +63,8 @@ def _attempt(native: pygit2.Repository, order: RevertOrder) -> Reverted | None:
     if earlier is not None:
         return _beside(native, order, str(earlier.id), "it was written there before")
     commit = write_commit(_place(native), merged.tree, str(head.id), message_of(order))
+    if restless:
+        return _beside(native, order, commit, f"{order.branch} moved {_TRIES} times meanwhile")
     return _advance(native, order, str(head.id), commit)
 
 

@@ -20,8 +20,9 @@ from typing import Any
 from lastgood.config.configuration import canonical, digest_of
 from lastgood.effects.journal.manifests import Manifests, manifest_digest
 from lastgood.effects.journal.reserve import Reserve
+from lastgood.effects.journal.troubles import is_locked, no_room, passes, unreadable
 from lastgood.errors import Conflict, Damaged, Fenced, Unavailable
-from lastgood.ports import JournalFull, Lease, Stamp
+from lastgood.ports import Lease, Stamp
 from lastgood.release.events import Body, Event, read_body, write_body
 from lastgood.release.release import Release
 
@@ -60,20 +61,11 @@ class SqliteJournal:
             self._reserve.fill()
             return db
         except sqlite3.DatabaseError as error:
-            raise self._unreadable(error) from error
+            raise unreadable(error, self.path) from error
         except OSError as error:
             raise Unavailable(
                 f"cannot be written: {error.strerror}", where=str(self.path), next="df -h; ls -l"
             ) from error
-
-    def _unreadable(self, error: sqlite3.DatabaseError) -> Exception:
-        if "unable to open" in str(error) or "readonly" in str(error):
-            return Unavailable(f"the journal cannot be opened: {error}", where=str(self.path), next="ls -ld its folder")
-        if "full" in str(error):
-            return Unavailable("the disk is full", where=str(self.path), next="make room; the gateway serves on")
-        if "locked" in str(error):
-            return Unavailable("the journal is locked by another program", where=str(self.path), next="lastgood status")
-        return Damaged(f"the journal is damaged: {error}", where=str(self.path), next="lastgood doctor --salvage")
 
     def close(self) -> None:
         """Close the file."""
@@ -85,7 +77,7 @@ class SqliteJournal:
         try:
             row = self._db.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
         except sqlite3.DatabaseError as error:
-            raise self._unreadable(error) from error
+            raise unreadable(error, self.path) from error
         return (row[0], row[1]) if row else (0, GENESIS)
 
     def next_seq(self) -> int:
@@ -117,13 +109,12 @@ class SqliteJournal:
         try:
             self._transaction(act)
         except sqlite3.DatabaseError as error:
-            if not _passes(error):
-                raise self._unreadable(error) from error
-            if not _is_locked(error) and self._reserve.release():
+            if not passes(error):
+                raise unreadable(error, self.path) from error
+            if not is_locked(error) and self._reserve.release():
                 self._durably(act)
                 return
-            what = "the journal is locked by another program" if _is_locked(error) else "the disk is full"
-            raise JournalFull(what, where=str(self.path), next="make room; what was not written follows") from error
+            raise no_room(error, self.path) from error
 
     def _transaction(self, act: Callable[[], None]) -> None:
         try:
@@ -150,7 +141,7 @@ class SqliteJournal:
                 previous = row[8]
                 yield _event(row)
         except sqlite3.DatabaseError as error:
-            raise self._unreadable(error) from error
+            raise unreadable(error, self.path) from error
 
     def of_deployment(self, number: int) -> list[Event]:
         """The events of one deployment; the chain is not verified on the way, :meth:`read` does that."""
@@ -181,7 +172,7 @@ class SqliteJournal:
                 db.executemany("INSERT OR IGNORE INTO content VALUES (?, ?)", fresh)
                 db.execute("COMMIT")
         except sqlite3.DatabaseError as error:
-            raise self._unreadable(error) from error
+            raise unreadable(error, self.path) from error
         self._known.update(contents)
 
     def put_release(self, release: Release, entries: Mapping[str, str]) -> str:
@@ -326,15 +317,6 @@ class SqliteJournal:
         row = self._db.execute("SELECT epoch FROM lease").fetchone()
         if row is not None and row[0] != self.epoch:
             raise Fenced("another controller has taken over", next="lastgood status")
-
-
-def _is_locked(error: sqlite3.DatabaseError) -> bool:
-    return "locked" in str(error)
-
-
-def _passes(error: sqlite3.DatabaseError) -> bool:
-    """Whether it may be written later: no room, no turn."""
-    return _is_locked(error) or "full" in str(error) or "disk I/O" in str(error)
 
 
 def _event(row: Sequence[Any]) -> Event:

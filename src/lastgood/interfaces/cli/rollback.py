@@ -72,6 +72,8 @@ def _go(session: Session, controller: Controller | None, body: Body, no_wait: bo
         return roll_back_alone(session, body)
     answer = controller.post("/v1/rollback", body)
     session.say(begun_back(answer))
+    if (why := answer.get("no_revert_commit")) is not None:
+        session.say([f"Git is left alone: {why}"])
     return finish(session, answer, goal="ended", no_wait=no_wait)
 
 
