@@ -138,7 +138,6 @@ def test_a_full_disk_without_the_reserve(small_disk: Shop) -> None:
     assert shop.get("/orders/1").status == 404
 
 
-@pytest.mark.xfail(strict=True, reason="a full disk is called damage")
 def test_a_start_on_a_full_disk(small_disk: Shop) -> None:
     """Proxies serve on, ``up`` says what is wrong, and works once there is room."""
     shop = small_disk
@@ -261,7 +260,6 @@ def test_a_journal_that_was_removed(open_shop: Shop) -> None:
     assert shop.live == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a lock is called a full disk")
 def test_a_locked_journal(open_shop: Shop) -> None:
     """Another program holds the file for a while: the traffic does not care, and we do not hang."""
     shop = open_shop

@@ -11,16 +11,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lastgood.interfaces.demo.load import Upstream
+from lastgood.interfaces.demo.load import Load, Probe, Upstream
 from tests.support import api, configuration, processes
 from tests.support.configuration import CATALOG, Ports
 
 COMMAND = (sys.executable, "-P", "-m", "lastgood")
+VISITOR = Probe("visitor", "/catalog/1")
 _ports = itertools.count(10_000 + os.getpid() * 97 % 20_000)
 
 
@@ -244,6 +246,16 @@ class Shop:
         """Commit and deploy, until nothing is left to do."""
         self.commit(text, message)
         return self.ok("deploy", "--wait", "ended", *options)
+
+    @contextmanager
+    def load(self, *probes: Probe, per_second: float = 100.0) -> Iterator[Load]:
+        """Requests on open connections meanwhile."""
+        load = Load(self.ports.gateway, probes or (VISITOR,), per_second)
+        load.start()
+        try:
+            yield load
+        finally:
+            load.stop()
 
     def close(self) -> None:
         """``down``; fails when a process is left all the same, after ending it."""
