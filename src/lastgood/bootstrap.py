@@ -172,7 +172,7 @@ def make_onlooker(places: Places, journal: SqliteJournal) -> Verbs:
     state, damage = read_state(journal)
     loop = Loop(World(SystemClock(), journal, {}), state, damage=damage)
     served = state.accepted or {"base": None, "candidate": None, "percent": 0.0}
-    loop.observed = Observed.of(Fact("gateway", name, served[name]) for name in ("base", "candidate", "percent"))
+    loop.see(Observed.of(Fact("gateway", name, served[name]) for name in ("base", "candidate", "percent")))
     drafting, why = make_drafting(places)
     why_unusable = _why_unusable(SecretStore(places.secrets))
     return Verbs(loop, journal, Configurations(journal), drafting, lambda: (), why, why_unusable)

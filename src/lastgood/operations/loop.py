@@ -6,18 +6,19 @@ The command line, the HTTP API, the branch that is followed and the judge all se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lastgood.errors import Damaged, Fenced, LastgoodError, Unavailable
 from lastgood.operations import replan
-from lastgood.operations.record import Record
+from lastgood.operations.eyes import Eyes
+from lastgood.operations.record import Record, goes_back
 from lastgood.operations.world import Request, View, World
 from lastgood.ports import Stamp
 from lastgood.release import events as ev
-from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide, unmet
-from lastgood.release.observed import Fact, Observed, kind_of
+from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide
+from lastgood.release.observed import Observed
 from lastgood.release.release import Release
 from lastgood.release.state import State, evolve, fold
 from lastgood.release.step import Step
@@ -63,12 +64,13 @@ class Loop:
         self._inbox: asyncio.Queue[_Asked | _Done | None] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._performed: set[str] = set()
+        self._strays: set[asyncio.Task[None]] = set()
         self._releases: dict[int, Release] = {}
         self._record = Record(world.journal)
         self._over: LastgoodError | None = None
         self._wake_s: float | None = None
         self.state = state or State()
-        self.observed = Observed({})
+        self._eyes = Eyes(world)
 
     # --- what others ask ---------------------------------------------------------------------------------------
 
@@ -76,6 +78,19 @@ class Loop:
     def unjournaled(self) -> int:
         """How many events wait for room on the disk."""
         return len(self._record.waiting)
+
+    @property
+    def observed(self) -> Observed:
+        """What was seen last."""
+        return self._eyes.observed
+
+    def see(self, observed: Observed) -> None:
+        """Take somebody's word for it: for those who only look."""
+        self._eyes.observed = observed
+
+    async def observe(self) -> None:
+        """Look at every part."""
+        await self._eyes.observe()
 
     def release_of(self, number: int) -> Release:
         """A release, read once."""
@@ -106,21 +121,10 @@ class Loop:
         if self.damage is None:
             self._write([(None, ev.TookOver(self._world.journal.epoch, pid))], back=True)
 
-    async def observe(self) -> None:
-        """Look at every part; what cannot be seen is unknown, never gone."""
-        facts: list[Fact] = []
-        unknown: set[str] = set()
-        for kind, driver in self._world.drivers.items():
-            try:
-                facts.extend(await driver.observe())
-            except LastgoodError:
-                unknown.add(kind)
-        self.observed = Observed.of(facts, unknown)
-
     async def run(self) -> None:
         """Until :meth:`stop`; a controller that was fenced raises ``Fenced`` and acts no more."""
         try:
-            await self.observe()
+            await self._eyes.observe()
             while True:
                 if self.damage is None:
                     await self._settle()
@@ -179,7 +183,7 @@ class Loop:
         decided = decide(ahead, self.observed, at) if plans else ()
         first = [command for command in decided if isinstance(command, Perform) and not command.step.guard]
         started = [(c.deployment, ev.StepStarted(c.step.id, c.attempt)) for c in first]
-        self._write([*bodies, *started], back=_goes_back(bodies), at=at, asked=True)
+        self._write([*bodies, *started], back=goes_back(bodies), at=at, asked=True)
         for command in first:
             self._perform(command)
 
@@ -188,7 +192,7 @@ class Loop:
         if deployment is None or deployment.plan is None or deployment.plan.id != done.plan:
             return
         self._tasks.pop(done.step.id, None)
-        await self._look(done.step.part)
+        await self._eyes.look(done.step.part)
         progress = deployment.progress.get(done.step.id)
         if progress is None or progress.attempt != done.attempt:
             return
@@ -197,13 +201,6 @@ class Loop:
             return
         ended = ev.StepEnded(done.step.id, done.result, done.error)
         self._write([(done.deployment, ended)], back=deployment.plan.goes_back)
-
-    async def _look(self, part: str) -> None:
-        kind = kind_of(part)
-        try:
-            self.observed = self.observed.seen(kind, await self._world.driver(part).observe())
-        except LastgoodError:
-            self.observed = self.observed.unseen(kind)
 
     # --- deciding ----------------------------------------------------------------------------------------------
 
@@ -242,7 +239,7 @@ class Loop:
     async def _observe_for(self, acts: list[Any]) -> None:
         for command in acts:
             if isinstance(command, Observe):
-                await self._look(command.step.part)
+                await self._eyes.look(command.step.part)
             else:
                 await self._carry_out([command])
         self._wake_s = min(OBSERVE_AGAIN_S, self._wake_s or OBSERVE_AGAIN_S)
@@ -252,6 +249,9 @@ class Loop:
             if isinstance(command, Replan):
                 await self._replan(command)
                 return
+        if (swept := await self._swept(acts)) is not None:
+            await self._replan(swept)
+            return
         plan = self.state.deployment.plan if self.state.deployment else None
         back = plan is not None and plan.goes_back
         bodies: list[tuple[int | None, ev.Body]] = []
@@ -260,7 +260,7 @@ class Loop:
             if isinstance(command, Append):
                 bodies.append((command.deployment, command.body))
             elif isinstance(command, Perform):
-                if (why := await self._unmet(command.step)) is None:
+                if (why := await self._eyes.unmet(command.step)) is None:
                     performs.append(command)
                     bodies.append((command.deployment, ev.StepStarted(command.step.id, command.attempt)))
                 else:
@@ -269,16 +269,20 @@ class Loop:
         for perform in performs if durable or back else ():
             self._perform(perform)
 
-    async def _unmet(self, step: Step) -> str | None:
-        """Look at what a step depends on, right before it; why it must not be performed."""
-        for kind in sorted({kind_of(cond.part) for cond in step.guard}):
-            await self._look(kind)
-        return unmet(step, self.observed)
+    async def _swept(self, acts: Sequence[object]) -> Replan | None:
+        """Before a way back is over: what the plan before it had under way may have come to something after all."""
+        deployment = self.state.deployment
+        ends = any(isinstance(act, Append) and isinstance(act.body, ev.Ended) for act in acts)
+        if not (ends and self._strays and deployment and deployment.plan and deployment.plan.goes_back):
+            return None
+        await asyncio.wait(self._strays, timeout=5.0)
+        self._strays.clear()
+        return Replan(deployment.number, deployment.plan.intent, "what was under way before has ended", "again")
 
     async def _replan(self, command: Replan) -> None:
         await self._cancel(list(self._tasks))
         self._performed.clear()
-        await self.observe()
+        await self._eyes.observe()
         self._write(list(replan.bodies(command, self.view())), back=True)
 
     def _perform(self, command: Perform) -> None:
@@ -338,12 +342,6 @@ class Loop:
         """A new plan begins: what the old one had under way is cancelled, its results are ignored."""
         for task in self._tasks.values():
             task.cancel()
+            self._strays.add(task)
         self._tasks.clear()
         self._performed.clear()
-
-
-def _goes_back(events: list[tuple[int | None, ev.Body]]) -> bool:
-    """Whether it leads back: that is done even where there is no room to write it down."""
-    plans = [body.plan.goes_back for _, body in events if isinstance(body, ev.Planned)]
-    gives_up = any(isinstance(b, ev.AbortAsked) or (isinstance(b, ev.Judged) and b.verdict == "bad") for _, b in events)
-    return all(plans) if plans else gives_up

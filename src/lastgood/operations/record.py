@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 
 from lastgood.ports import Journal, JournalFull, Stamp
-from lastgood.release.events import Body, Event
+from lastgood.release.events import AbortAsked, Body, Event, Judged, Planned
 
 Owned = tuple[int | None, Body]
 """A body and the deployment it belongs to."""
@@ -46,3 +46,10 @@ class Record:
                 del self.waiting[: len(together)]
         except JournalFull:
             return
+
+
+def goes_back(events: list[Owned]) -> bool:
+    """Whether it leads back: that is done even where there is no room to write it down."""
+    plans = [body.plan.goes_back for _, body in events if isinstance(body, Planned)]
+    gives_up = any(isinstance(b, AbortAsked) or (isinstance(b, Judged) and b.verdict == "bad") for _, b in events)
+    return all(plans) if plans else gives_up

@@ -21,6 +21,7 @@ from lastgood.release.observed import Fact
 from lastgood.release.release import Release, services_of
 from lastgood.release.state import fold
 from lastgood.release.step import Step
+from lastgood.release.strategies.schema import is_older
 from lastgood.testing.fake_journal import FakeJournal, Pages
 from lastgood.testing.virtual_time import VirtualClock, run_virtual
 
@@ -109,7 +110,7 @@ class System:
                 if self.healthy(name, digest) < 1:
                     self.violations.append(f"requests reach {name}@{digest} of r{number}, which is not healthy")
             for name, version in release.schemas.items():
-                if self.schema.get(name, "") < version:
+                if is_older(self.schema.get(name, ""), version):
                     self.violations.append(f"r{number} serves on schema {self.schema.get(name)!r}, needs {version!r}")
 
 

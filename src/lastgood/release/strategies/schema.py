@@ -5,6 +5,8 @@ Fact of ``database:NAME``: ``schema``, the version that is applied (stable).
 
 from __future__ import annotations
 
+import re
+
 from lastgood.release.observed import Observed
 from lastgood.release.release import Release
 from lastgood.release.step import Cond, Step, StepId
@@ -12,12 +14,22 @@ from lastgood.release.step import Cond, Step, StepId
 MIGRATE_DEADLINE_S = 3600.0
 
 
+def is_older(version: str, other: str) -> bool:
+    """Whether one version comes before another; digits count as numbers (9 before 10)."""
+    return _key(version) < _key(other)
+
+
+def _key(version: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", version)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+
+
 def expand(observed: Observed, target: Release) -> list[Step]:
     """Bring every database of the target to the version it needs; one that is ahead stays ahead."""
     return [
         _migrate(name, "migrate_up", version, target, frozenset())
         for name, version in sorted(target.schemas.items())
-        if (observed.value(f"database:{name}", "schema") or "") < version
+        if is_older(observed.value(f"database:{name}", "schema") or "", version)
     ]
 
 
@@ -26,7 +38,7 @@ def contract(observed: Observed, target: Release, needs: frozenset[StepId]) -> l
     return [
         _migrate(name, "migrate_down", version, target, needs)
         for name, version in sorted(target.schemas.items())
-        if (observed.value(f"database:{name}", "schema") or "") > version
+        if is_older(version, observed.value(f"database:{name}", "schema") or "")
     ]
 
 
