@@ -1,0 +1,76 @@
+"""Every benchmark runs, at a size whose figures say nothing: what it claims beside them (nothing failed) must hold."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from benchmarks.loading import traffic
+from benchmarks.peer import PEERS, VENV, Missing, Peer
+from benchmarks.project import SHAPES
+from benchmarks.table import SMOKE, Table
+
+from benchmarks import peers
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.xdist_group("benchmarks")]
+
+
+def run(name: str) -> Table:
+    made: Table = importlib.import_module(f"benchmarks.{name}").run(SMOKE)
+    assert made.name == name
+    assert all(len(cells) == len(made.columns) for cells in made.cells)
+    assert "-" not in [cell for cells in made.cells for cell in cells]
+    return made
+
+
+def rows(made: Table) -> list[Mapping[str, Any]]:
+    found = list(made.raw.values())
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("name", ["shift", "revert"])
+def test_no_request_fails_and_none_gets_an_old_answer_after_a_new_one(name: str) -> None:
+    for row in rows(run(name)):
+        assert row["sent"] > 100
+        assert row["failed"] == 0
+        assert row["stale"] == 0
+        assert row["push"]
+
+
+def test_a_new_host_answers_404_then_200_and_nothing_else() -> None:
+    for row in rows(run("probe")):
+        assert set(row["codes"]) <= {"404", "200"}
+        assert row["codes"]["200"] == SMOKE.probes
+        assert all(value > 0 for value in row["commit"])
+
+
+def test_the_command_line_moves_the_traffic() -> None:
+    made = run("command")
+    moved = made.raw["`lastgood rollback` at 1"]
+    assert len(moved["effective"]) == SMOKE.repeats
+    assert all(0 < effective < whole for effective, whole in zip(moved["effective"], moved["whole"], strict=True))
+
+
+def test_a_killed_controller_comes_back_and_costs_no_request() -> None:
+    for row in rows(run("restart")):
+        assert len(row["back_s"]) == SMOKE.repeats
+        assert (row["failed"], row["dropped"]) == (0, 0)
+        assert min(row["before_mib"], row["after_mib"], row["envoy_mib"]) > 10
+
+
+@pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.__name__)
+def test_a_peer_can_be_changed_there_and_back(kind: type[Peer]) -> None:
+    if kind.__name__ in ("Caddy", "Traefik") and not VENV.exists():
+        pytest.skip("python -m benchmarks peers installs it")
+    with traffic() as load:
+        peer = kind(SHAPES[1], load.ports)
+        try:
+            seen = peers.measure(peer, load, 2)
+        except Missing as error:
+            pytest.skip(str(error))
+    assert len(seen.last) == 2
+    assert seen.sent > 100
+    assert not peer.folder.exists()
