@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -70,6 +72,28 @@ def test_requests_that_nobody_answers_are_failures() -> None:
     assert seen.dropped == 2
     assert seen.failed > 0
     assert "0" in seen.statuses
+
+
+def test_a_connection_that_is_closed_under_a_request_is_a_failure() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, traffic() as load:
+        closer = threading.Thread(target=_close_after_one_request, args=(server, 3), daemon=True)
+        closer.start()
+        began_ns = now_ns()
+        load.begin(server.getsockname()[1], [("any", "/")], per_second=100, connections=1)
+        closer.join(10)
+        time.sleep(0.1)
+        load.halt()
+        seen = load.window(began_ns, now_ns(), "a")
+    assert seen.statuses.get("0", 0) == seen.failed
+    assert seen.failed >= 3
+    assert seen.dropped >= 3
+
+
+def _close_after_one_request(server: socket.socket, times: int) -> None:
+    for _ in range(times):
+        connection, _ = server.accept()
+        connection.recv(1000)
+        connection.close()
 
 
 def test_polling_ends_with_the_first_200() -> None:
