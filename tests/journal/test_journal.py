@@ -106,6 +106,9 @@ def test_a_full_disk_refuses_and_keeps_what_is_there(tmp_path: Path) -> None:
     journal._db.execute(f"PRAGMA max_page_count={pages}")
     with pytest.raises(JournalFull):
         journal.append(AT, [(None, ev.Noted("x" * 10_000))] * 100)
+    assert (tmp_path / "reserve").exists(), "the reserve is for the way back alone"
+    with pytest.raises(JournalFull):
+        journal.append(AT, [(None, ev.Noted("x" * 10_000))] * 100, back=True)
     assert not (tmp_path / "reserve").exists(), "the reserve is given up before a write is refused"
     events = list(SqliteJournal(tmp_path / "journal.db").read())
     assert events[0].body == ev.Noted("before")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -29,6 +30,14 @@ from lastgood.settings import Places, find_places, prepare
 RENEW_S = 1.0
 BOOK_EVERY = 30
 SUPERVISOR_S = 2.0
+
+
+def say(text: str) -> None:
+    """A line for the log; that the disk it lies on is full must end nothing."""
+    try:
+        os.write(2, f"lastgood: {text}\n".encode())
+    except OSError:
+        pass
 
 
 async def control(places: Places) -> int:
@@ -61,13 +70,13 @@ async def _restore(made: bootstrap.Controller) -> None:
     try:
         await made.gateway.restore(*_to_serve(made.loop))
     except LastgoodError as error:
-        print(f"lastgood: what was served could not be restored: {error}", file=sys.stderr, flush=True)
+        say(f"what was served could not be restored: {error}")
 
 
 def _to_serve(loop: Loop) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
     """What was being served, and what was accepted last; of a damaged journal only the latter can be trusted."""
     if loop.damage is not None:
-        print(f"lastgood: {loop.damage}", file=sys.stderr, flush=True)
+        say(str(loop.damage))
         return loop.state.accepted, None
     return loop.state.served, loop.state.accepted
 
@@ -86,7 +95,9 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
     ]
     if made.options.follow and made.verbs.drafting and made.loop.damage is None:
         watches.append(follow(made.verbs, made.verbs.drafting.repository, made.options.follow, made.clock))
-    tasks = [asyncio.create_task(watch) for watch in watches]
+    tasks = [asyncio.create_task(each) for each in watches]
+    for watch in tasks:
+        watch.add_done_callback(_tell_end)
     running = asyncio.create_task(made.loop.run())
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stopping.wait())
@@ -102,6 +113,11 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         for task in tasks:
             task.cancel()
         await asyncio.wait({running, serving}, timeout=5)
+
+
+def _tell_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        say(f"a watch ended: {error}")
 
 
 class _Server(uvicorn.Server):
@@ -143,7 +159,7 @@ async def _renew(made: bootstrap.Controller) -> None:
         except Fenced:
             raise
         except LastgoodError as error:
-            print(f"lastgood: {error}", file=sys.stderr, flush=True)
+            say(str(error))
 
 
 async def _keep_supervisor(made: bootstrap.Controller) -> None:
@@ -158,7 +174,7 @@ async def _keep_supervisor(made: bootstrap.Controller) -> None:
                 await ensure_proxies(client, made.expected, made.places.logs)
             known = pid
         except LastgoodError as error:
-            print(f"lastgood: {error}", file=sys.stderr, flush=True)
+            say(str(error))
         await asyncio.sleep(SUPERVISOR_S)
 
 
@@ -166,14 +182,15 @@ def main(arguments: list[str]) -> int:
     """``python -m lastgood.interfaces.daemon ROOT STATE``: what the supervisor starts."""
     root, state = arguments
     sys.setswitchinterval(0.0005)
+    logging.raiseExceptions = False
     places = find_places(Path(root), state, {})
     try:
         return asyncio.run(control(Places(Path(root), places.state)))
     except Conflict as error:
-        print(f"lastgood: {error}", file=sys.stderr, flush=True)
+        say(str(error))
         return error.exit_code
     except LastgoodError as error:
-        print(f"lastgood: {error}", file=sys.stderr, flush=True)
+        say(str(error))
         return error.exit_code
 
 

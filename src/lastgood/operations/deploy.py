@@ -46,7 +46,7 @@ class DeployAsk:
 
 def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, str]], str], view: View) -> Outcome:
     """Number the draft, store it and begin its deployment; raises ``Refused`` or ``Conflict`` and nothing changed."""
-    _refuse_conflicts(ask, view)
+    _refuse_unsaid(ask, view)
     live = live_now(view.state)
     source = view.release_of(live) if live is not None else None
     release = _release(draft, view)
@@ -65,6 +65,8 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
     # Who asks for a dead-man switch wants a trial, whatever was known of the content before.
     trusted = inherited is not None and inherited.name == "good" and ask.confirm_within_s is None
     back = trusted and earlier is not None and source is not None
+    if not back:
+        _refuse_conflicts(ask, view)
     intent: Intent = "rollback" if back else "deploy"
     wanted = Wanted(
         number,
@@ -111,11 +113,15 @@ def _release(draft: Draft, view: View) -> Release:
     )
 
 
-def _refuse_conflicts(ask: DeployAsk, view: View) -> None:
+def _refuse_unsaid(ask: DeployAsk, view: View) -> None:
     if ask.force and not ask.why:
         raise Refused("--force needs a reason", next="add -m WHY")
     if ask.basis is not None and ask.basis != view.observed.basis():
         raise Refused("the system has changed since that plan was made", next="lastgood plan deploy")
+
+
+def _refuse_conflicts(ask: DeployAsk, view: View) -> None:
+    """A way forward waits for what is under way; a way back waits for nothing."""
     active = view.state.deployment
     if active is None:
         return
@@ -123,7 +129,7 @@ def _refuse_conflicts(ask: DeployAsk, view: View) -> None:
         raise Conflict(
             f"{active.name} waits for its confirmation", next="lastgood confirm, or lastgood abort, then deploy again"
         )
-    if ask.automatic and active.halted is None:
+    if ask.automatic:
         raise Conflict(f"{active.name} is not over", next="it is tried again by itself")
     if not is_resting(active):
         raise Conflict(f"{active.name} is on its way to r{active.asked.target}", next="lastgood status --watch")

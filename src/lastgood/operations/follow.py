@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from lastgood.errors import Conflict, LastgoodError, Refused
+from lastgood.errors import Conflict, LastgoodError, Refused, Unavailable
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.verbs import Verbs
 from lastgood.operations.world import Outcome
-from lastgood.ports import BranchHead, Clock, Gone, Moved, Repository, Rewritten
+from lastgood.ports import BranchHead, Clock, Gone, JournalFull, Moved, Repository, Rewritten, Unchanged
 from lastgood.release import events as ev
+from lastgood.release.ledger import held_by
 
 LOOK_S = 0.1
 FETCH_S = 10.0
@@ -42,9 +43,9 @@ class Follower:
         self._verbs = verbs
         self._repository = repository
         self._branch = branch
-        self._head: BranchHead | None = None
-        self._started = False
+        self._head = _last_seen(verbs, branch)
         self._noted: str | None = None
+        self._first = True
         self.pending: str | None = None
 
     async def fetch(self) -> None:
@@ -61,15 +62,26 @@ class Follower:
         if isinstance(news, Moved):
             self._head = news.new
             self.pending = news.new.oid
-            self._started = True
         elif isinstance(news, Rewritten):
             self._head, self.pending = news.new, None
             await self.note(f"{self._branch} was rewritten ({news.old.oid[:12]} is gone from it); nothing was deployed")
         elif isinstance(news, Gone):
-            self._head, self.pending = None, None
+            self.pending = None
             await self.note(f"{self._branch} does not exist; nothing was deployed")
+        elif isinstance(news, Unchanged) and self._first:
+            await self._say_if_held(news.head.oid)
+        self._first = False
         if self.pending is not None:
             await self._deploy(self.pending)
+
+    async def _say_if_held(self, revision: str) -> None:
+        """The branch stands at what was taken back: whoever starts to follow it should know that nothing will move."""
+        state = self._verbs.loop.state
+        for number in sorted(state.releases, reverse=True):
+            release = self._verbs.loop.release_of(number)
+            if release.revision == revision and held_by(state, release) is not None:
+                await self.note(f"{revision[:12]} of {self._branch}: held: it is what made r{number} bad")
+                return
 
     async def _deploy(self, revision: str) -> None:
         ask = DeployAsk(by=f"follow {self._branch}", automatic=True)
@@ -79,6 +91,9 @@ class Follower:
             return  # the deployment before it has no verdict yet; the newest commit is tried again then
         except Refused as error:
             await self.note(f"{revision[:12]} of {self._branch}: {error.what}")
+        except (Unavailable, JournalFull) as error:
+            await self.note(f"{revision[:12]} of {self._branch} waits: {error.what}")
+            return
         except LastgoodError as error:
             await self.note(f"{revision[:12]} of {self._branch} cannot be deployed: {error.what}")
         self.pending = None
@@ -87,5 +102,18 @@ class Follower:
         """Write it into the history, once."""
         if what == self._noted:
             return
+        try:
+            await self._verbs.loop.ask(lambda view: Outcome(((None, ev.Noted(what, "warning")),)))
+        except LastgoodError:
+            return  # said again at the next look
         self._noted = what
-        await self._verbs.loop.ask(lambda view: Outcome(((None, ev.Noted(what, "warning")),)))
+
+
+def _last_seen(verbs: Verbs, branch: str) -> BranchHead | None:
+    """Where the branch was when it was released last: a restart must not deploy anew what a person undid."""
+    name = branch.rpartition("/")[2]
+    for number in sorted(verbs.loop.state.releases, reverse=True):
+        release = verbs.loop.release_of(number)
+        if release.branch == name and release.revision is not None:
+            return BranchHead(branch, release.revision)
+    return None

@@ -328,7 +328,7 @@ class Loop:
             return True
         at = at or self._world.clock.now()
         refuse = asked and not back
-        events = self._record.write(bodies, at, self.state.seq, refuse_without_room=refuse)
+        events = self._record.write(bodies, at, self.state.seq, refuse_without_room=refuse, back=back)
         if any(isinstance(body, ev.Requested | ev.Planned | ev.Superseded) for _, body in bodies):
             self._drop_tasks()
         for event in events:

@@ -19,7 +19,7 @@ class Record:
         self.waiting: list[tuple[Stamp, int | None, Body]] = []
         """What could not be written yet."""
 
-    def write(self, bodies: list[Owned], at: Stamp, seq: int, *, refuse_without_room: bool) -> list[Event]:
+    def write(self, bodies: list[Owned], at: Stamp, seq: int, *, refuse_without_room: bool, back: bool) -> list[Event]:
         """Write these together, after whatever waits; ``seq`` is the number of the event before.
 
         Without room they wait too, unless ``refuse_without_room``: then ``JournalFull`` is raised and nothing changed.
@@ -28,7 +28,7 @@ class Record:
         try:
             if self.waiting:
                 raise JournalFull("the disk is full", next="make room; what was not written follows")
-            return self._journal.append(at, bodies)
+            return self._journal.append(at, bodies, back=back)
         except JournalFull:
             if refuse_without_room:
                 raise

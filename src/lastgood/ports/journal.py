@@ -34,8 +34,11 @@ class Journal(Protocol):
 
     epoch: int
 
-    def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]]) -> list[Event]:
-        """Write these together, durably. Raises ``Fenced`` when a newer controller took over, ``JournalFull``."""
+    def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]], *, back: bool = False) -> list[Event]:
+        """Write these together, durably; ``back``: the room that is kept for the way back may be used.
+
+        Raises ``Fenced`` when a newer controller took over, ``JournalFull``.
+        """
         ...
 
     def next_seq(self) -> int:

@@ -32,7 +32,7 @@ class FakeJournal:
         self.pages = pages or Pages()
         self.epoch = 0
 
-    def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]]) -> list[Event]:
+    def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]], *, back: bool = False) -> list[Event]:
         """See :class:`lastgood.ports.Journal`."""
         self.check_fence()
         if self.pages.full:

@@ -66,11 +66,11 @@ class GatedJournal(FakeJournal):
         super().__init__(pages)
         self._gates = gates
 
-    def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]]) -> list[Event]:
+    def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]], *, back: bool = False) -> list[Event]:
         """Die before it, or right after."""
         names = ",".join(type(body).__name__ for _, body in bodies)
         self._gates.gate(f"before {names}")
-        made = super().append(at, bodies)
+        made = super().append(at, bodies, back=back)
         self._gates.gate(f"after {names}")
         return made
 

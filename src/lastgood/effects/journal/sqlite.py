@@ -84,8 +84,8 @@ class SqliteJournal:
         """The number the next event will have."""
         return self._last[0] + 1
 
-    def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]]) -> list[Event]:
-        """Write these together, durably. Raises ``Fenced`` when a newer controller took over, ``JournalFull``."""
+    def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]], *, back: bool = False) -> list[Event]:
+        """See :class:`lastgood.ports.Journal`."""
         seq, previous = self._last
         events: list[Event] = []
         rows: list[tuple[Any, ...]] = []
@@ -97,12 +97,12 @@ class SqliteJournal:
             rows.append((*row, made))
             events.append(Event(seq, self.epoch, deployment, at, body, made))
             previous = made
-        self._durably(lambda: self._insert(rows))
+        self._durably(lambda: self._insert(rows), reserve=back)
         self._last = (seq, previous)
         return events
 
-    def _durably(self, act: Callable[[], None]) -> None:
-        """Act in one transaction; on a full disk once more with the reserve given up.
+    def _durably(self, act: Callable[[], None], *, reserve: bool = False) -> None:
+        """Act in one transaction; on a full disk once more with the ``reserve`` given up, which is for the way back.
 
         Raises ``JournalFull`` when it cannot be written now, ``Damaged`` or ``Unavailable`` when it never can.
         """
@@ -111,7 +111,7 @@ class SqliteJournal:
         except sqlite3.DatabaseError as error:
             if not passes(error):
                 raise unreadable(error, self.path) from error
-            if not is_locked(error) and self._reserve.release():
+            if reserve and not is_locked(error) and self._reserve.release():
                 self._durably(act)
                 return
             raise no_room(error, self.path) from error
@@ -277,7 +277,7 @@ class SqliteJournal:
             row = (1, taken[-1], holder, at.boot_id, at.boot_s)
             self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?)", row)
 
-        self._durably(take)
+        self._durably(take, reserve=True)
         epoch = taken[-1]
         self.epoch = epoch
         self._last = self._tail()

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from lastgood.errors import ConfigError, Conflict, Damaged, Failed, LastgoodError, Refused, Unavailable, UsageError
+from lastgood.errors import (
+    ConfigError,
+    Conflict,
+    Damaged,
+    Failed,
+    Fenced,
+    LastgoodError,
+    Refused,
+    Unavailable,
+    UsageError,
+)
 from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.http.metrics import render_metrics
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.rollback import RollbackAsk
 from lastgood.operations.verbs import Verbs
+from lastgood.ports import JournalFull
 
-_STATUS = ((UsageError, 400), (ConfigError, 422), (Refused, 403), (Conflict, 409), (Failed, 502), (Unavailable, 503))
+_STATUS = (
+    (JournalFull, 507),
+    (Fenced, 409),
+    (UsageError, 400),
+    (ConfigError, 422),
+    (Refused, 403),
+    (Conflict, 409),
+    (Failed, 502),
+    (Unavailable, 503),
+)
 
 
 class Body(BaseModel):
@@ -96,6 +118,7 @@ def make_app(verbs: Verbs, control: Control) -> FastAPI:
     """The application; it has no state of its own."""
     app = FastAPI(title="Lastgood", version="1", docs_url=None, redoc_url=None)
     app.add_exception_handler(LastgoodError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_body)
     _add_moves(app, verbs)
     _add_looks(app, verbs, control)
     _add_control(app, verbs, control)
@@ -148,7 +171,7 @@ def _add_looks(app: FastAPI, verbs: Verbs, control: Control) -> None:
 
     @app.get("/v1/diff", summary="What changes between two releases or revisions")
     async def diff(old: str, new: str) -> dict[str, Any]:
-        return verbs.diff(old, new)
+        return await asyncio.to_thread(verbs.diff, old, new)
 
     @app.get("/v1/deployments/{name}", summary="Everything about one deployment")
     async def report(name: str) -> dict[str, Any]:
@@ -209,6 +232,14 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Damaged):
         status = 503
     return JSONResponse({"error": describe(error)}, status)
+
+
+async def _refuse_body(request: Request, error: Exception) -> JSONResponse:
+    """What does not fit, without repeating it: it may be what JSON cannot write, or a secret in the wrong place."""
+    assert isinstance(error, RequestValidationError)
+    found = "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors())
+    refusal = UsageError(found or "the request does not fit", next="GET /openapi.json says what does")
+    return JSONResponse({"error": describe(refusal)}, 422)
 
 
 def describe(error: LastgoodError) -> dict[str, Any]:
