@@ -181,7 +181,8 @@ def test_an_armed_deployment_is_not_overtaken(shop: Shop) -> None:
     "options",
     [
         ("--percent", "0"), ("--percent", "101"), ("--percent", "ten"), ("--percent", "nan"),
-        ("--confirm-within", "0s"), ("--confirm-within", "soon"), ("--confirm-within", "90d"), ("--confirm-within", "-5m"),
+        ("--confirm-within", "0s"), ("--confirm-within", "soon"), ("--confirm-within", "90d"),
+        ("--confirm-within", "-5m"),
         ("--wait", "for-ever"), ("--no-such-option",), ("one", "two"),
     ],
 )  # fmt: skip
