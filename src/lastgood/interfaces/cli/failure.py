@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from lastgood.errors import ConfigError, Failed, LastgoodError, Problem
 
@@ -27,7 +27,8 @@ def as_json(error: LastgoodError) -> dict[str, Any]:
     }
     if isinstance(error, ConfigError):
         described["problems"] = [
-            {"file": p.file, "line": p.line, "what": p.what, "hint": p.hint} for p in error.problems
+            {"file": p.file, "line": p.line, "what": p.what, "hint": p.hint, "severity": p.severity}
+            for p in error.problems
         ]
     if isinstance(error, Missed):
         return {"error": described, "report": error.report}
@@ -46,7 +47,8 @@ def from_json(raw: Mapping[str, Any]) -> LastgoodError:
 
 
 def _problem(raw: Mapping[str, Any]) -> Problem:
-    return Problem(str(raw["file"]), int(raw["line"]), str(raw["what"]), raw.get("hint"))
+    severity: Literal["error", "warning"] = "warning" if raw.get("severity") == "warning" else "error"
+    return Problem(str(raw["file"]), int(raw["line"]), str(raw["what"]), raw.get("hint"), severity)
 
 
 def _kinds(kind: type[LastgoodError]) -> Iterator[type[LastgoodError]]:
