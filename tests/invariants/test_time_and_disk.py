@@ -18,7 +18,6 @@ from lastgood.testing.simulation import GatedJournal, Gates, SimDriver, Simulati
 from lastgood.testing.virtual_time import run_virtual
 from tests.invariants.scenes import (
     aborted,
-    defect,
     events_of,
     has_started,
     is_waiting,
@@ -244,7 +243,6 @@ def test_what_could_not_be_written_is_written_as_soon_as_there_is_room() -> None
     played(sim, script)
 
 
-@defect("D9: once anything waits for room, forward deployments are accepted without a journal")
 def test_a_deployment_is_refused_while_events_wait_for_room() -> None:
     sim = on_first()
 
@@ -260,7 +258,6 @@ def test_a_deployment_is_refused_while_events_wait_for_room() -> None:
     played(sim, script)
 
 
-@defect("D10: a disk that fills up during a deployment ends the controller")
 @pytest.mark.parametrize("step", ["start:catalog", "load", "shift", "bake"])
 def test_a_disk_that_fills_during_a_deployment_takes_it_back(step: str) -> None:
     sim = on_first()
@@ -278,7 +275,6 @@ def test_a_disk_that_fills_during_a_deployment_takes_it_back(step: str) -> None:
     assert sim.system.violations == []
 
 
-@defect("D11: abort is refused when the disk is full, though it is a way back")
 def test_abort_works_with_a_full_disk() -> None:
     sim = on_first()
 
@@ -293,7 +289,6 @@ def test_abort_works_with_a_full_disk() -> None:
     assert sim.system.base == 1
 
 
-@defect("D12: events that were written late all get the time of the writing")
 def test_what_is_written_late_keeps_its_time() -> None:
     sim = on_first()
 
@@ -367,7 +362,6 @@ def test_a_controller_that_froze_before_an_effect_does_not_carry_it_out() -> Non
     assert error is None, repr(error)
 
 
-@defect("D13: whoever asks a loop that has ended waits for ever")
 def test_who_asks_a_controller_that_has_ended_is_told() -> None:
     sim = on_first()
 

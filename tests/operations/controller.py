@@ -65,7 +65,7 @@ class Controlled:
         """Somebody who follows main; as after a start of the controller."""
         return Follower(self.verbs, self.repository, "main")
 
-    async def until(self, reached: Callable[[State], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, reached: Callable[[State], bool], timeout_s: float = 5.0) -> None:
         """Wait for a state."""
         async with asyncio.timeout(timeout_s):
             while not reached(self.state):
