@@ -74,10 +74,10 @@ async def _restore(made: bootstrap.Controller) -> None:
 
 
 def _to_serve(loop: Loop) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """What was being served, and what was accepted last; of a damaged journal only the latter can be trusted."""
+    """What was being served, and what was accepted last; with a damaged journal nobody knows, and nothing is moved."""
     if loop.damage is not None:
         say(str(loop.damage))
-        return loop.state.accepted, None
+        return None, None
     return loop.state.served, loop.state.accepted
 
 

@@ -82,7 +82,7 @@ class EnvoyProxies:
     async def leave(self) -> None:
         """Like ``stop``, and the preflight proxy goes on too: the next controller finds it warm."""
         self.fleet.hang_up()
-        await asyncio.sleep(0.02)  # streams that ended by themselves are not torn down with a traceback
+        await self._server.drained(1.0)
         await self._server.stop()
 
     async def preflight(self, traffic: Traffic) -> None:

@@ -43,6 +43,7 @@ class AdsServer:
         self._take_over = take_over
         self._server: Any = None
         self._inode: int | None = None
+        self._streams: set[object] = set()
 
     async def start(self) -> None:
         """Listen. Raises ``Conflict`` or ``Unavailable``."""
@@ -73,6 +74,13 @@ class AdsServer:
             ) from problem
         self._inode = self.socket.stat().st_ino
 
+    async def drained(self, limit_s: float) -> None:
+        """Wait until every stream has ended by itself; what is torn down instead leaves a traceback behind."""
+        waited_s = 0.0
+        while self._streams and waited_s < limit_s:
+            await asyncio.sleep(0.01)
+            waited_s += 0.01
+
     async def stop(self, grace_s: float = 0.0) -> None:
         """End all streams and the socket; proxies serve on with what they have."""
         if self._server is None:
@@ -89,6 +97,7 @@ class AdsServer:
         link: Link | None = None
         writer: asyncio.Task[None] | None = None
         reader = asyncio.current_task()
+        self._streams.add(reader)
         try:
             async for data in requests:
                 try:
@@ -111,6 +120,7 @@ class AdsServer:
                 self._fleet.disconnect(link)
             if writer:
                 writer.cancel()
+            self._streams.discard(reader)
 
 
 async def _write(link: Link, context: Any) -> None:

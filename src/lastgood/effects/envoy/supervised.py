@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,7 +63,11 @@ class SupervisedHandle:
 
 
 async def ensure_proxies(processes: Processes, proxies: Sequence[Proxy], logs: Path) -> None:
-    """See that every proxy of the gateway runs; one that runs already is left alone."""
+    """See that every proxy of the gateway runs and no other; one that runs already is left alone."""
+    wanted = {proxy.name for proxy in proxies}
+    for state in await processes.list():
+        if re.fullmatch(r"proxy-\d+", state.key) and state.key not in wanted:
+            await processes.stop(state.key)
     binary = find_envoy()
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     for proxy in proxies:

@@ -320,7 +320,12 @@ class SqliteJournal:
 
 
 def _event(row: Sequence[Any]) -> Event:
-    return Event(row[0], row[1], row[2], Stamp(row[3], row[4], row[5]), read_body(json.loads(row[6])), row[8])
+    try:
+        body = read_body(json.loads(row[6]))
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"event {row[0]} was not written by this version of lastgood"
+        raise Damaged(what, next="use the version that wrote it, or lastgood doctor --salvage") from error
+    return Event(row[0], row[1], row[2], Stamp(row[3], row[4], row[5]), body, row[8])
 
 
 def _chained(row: Sequence[object]) -> str:

@@ -83,7 +83,8 @@ def bad(ports: Ports) -> str:
     text = good(ports)
     text = text.replace("      use: [partners]\n", "      public: true\n").replace("requests: 5", "requests: 100000")
     text = text.replace('    partners: { api_key: { header: x-api-key, clients: { acme: "secret:acme_key" } } }\n', "")
-    return text.replace("path: /catalog/* }\n      to: catalog", "path: /catalog/* }\n      to: legacy")
+    text = text.replace("path: /catalog/* }\n      to: catalog", "path: /catalog/* }\n      to: legacy")
+    return text.replace("bake: { for: 2s }", "bake: { for: 60s }")
 
 
 def refused(ports: Ports) -> str:
