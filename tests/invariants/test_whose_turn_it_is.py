@@ -14,14 +14,16 @@ from lastgood.operations import steer
 from lastgood.operations.loop import Loop
 from lastgood.ports import Stamp
 from lastgood.release.release import Release
-from lastgood.testing.simulation import Gates, at_rest
+from lastgood.testing.simulation import Gates, Simulation, at_rest
 from tests.invariants.scenes import (
     aborted,
+    defect,
     has_started,
     is_waiting,
     marked,
     on_first,
     played,
+    retried,
     until,
 )
 from tests.simulation.scenario import deployed, do_deploy, do_rollback, draft
@@ -348,3 +350,66 @@ def test_a_release_record_that_was_stored_and_never_released_does_not_block_the_
     journal.put_release(Release(1, "shop", "b", {"gateway": "b"}), {"route:b": "y"})
     assert journal.release(1).revision == "b"
     assert journal.entries(1) == {"route:b": "y"}
+
+
+@defect("D43: content of what is live is nothing to do, although something else is on its way")
+@pytest.mark.parametrize("early", [True, False], ids=["while it starts", "while it has a tenth"])
+def test_a_revert_of_what_is_not_live_yet_takes_it_back(early: bool) -> None:
+    """The content of what is live, while something else is on its way: that is a way back, not nothing to do."""
+    sim = on_first()
+    sim.system.seconds_per_effect = 1.0
+
+    async def script(loop: Loop) -> None:
+        await do_deploy(loop, draft("two", service="v2"), percent=10.0)
+        await (asyncio.sleep(0.5) if early else until(loop, lambda state: is_waiting(state, "hold")))
+        await do_deploy(loop, draft("one", service="v1"), automatic=True)
+        await at_rest(loop)
+
+    played(sim, script)
+    assert sim.system.base is not None
+    assert sim.pages.releases[sim.system.base].parts["gateway"] == "gateway-one"
+    assert sim.system.candidate is None
+
+
+@defect("D45: nobody stops what a failed first deployment started")
+def test_a_first_release_that_never_worked_leaves_no_instances_behind() -> None:
+    sim = Simulation()
+    sim.system.broken.add("v1")
+
+    async def script(loop: Loop) -> None:
+        await deployed(loop, draft("one", service="v1"))
+
+    state = played(sim, script)
+    assert (state.live, state.active) == (None, None)
+    assert sim.system.instances == {}
+
+
+def test_a_first_release_that_still_starts_can_be_aborted() -> None:
+    sim = Simulation()
+    sim.system.broken.add("v1")
+
+    async def script(loop: Loop) -> None:
+        await do_deploy(loop, draft("one", service="v1"))
+        await asyncio.sleep(1)
+        await aborted(loop)
+        await asyncio.sleep(1)
+        assert loop.state.active is None
+
+    played(sim, script)
+
+
+@defect("D46: retry does not lift the quarantine of what it tries again")
+def test_a_release_that_was_tried_once_more_and_is_good_is_not_held() -> None:
+    sim = Simulation()
+
+    async def script(loop: Loop) -> None:
+        await do_deploy(loop, draft("one", service="v1"))
+        await until(loop, lambda state: is_waiting(state, "bake"))
+        await marked(loop, 1, "bad")
+        await until(loop, lambda state: state.deployment is not None and state.deployment.halted is not None)
+        await retried(loop)
+        await at_rest(loop)
+
+    state = played(sim, script)
+    assert state.verdict(1).name == "good"
+    assert dict(state.quarantine) == {}
