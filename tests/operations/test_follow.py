@@ -68,6 +68,17 @@ async def test_content_that_was_bad_is_held_and_said_so_once() -> None:
         assert any("held" in note for note in notes(shop))
 
 
+async def test_a_new_commit_that_still_contains_what_was_bad_is_held() -> None:
+    async with controlled() as shop:
+        await rolled_back(shop, revert_commit=False)
+        shop.repository.commit({"README.md": b"nothing that runs"}, "Write a page")
+        follower = shop.follower()
+        await follower.look()
+        await shop.at_rest()
+        assert (shop.state.live, shop.state.releases, follower.pending) == (1, (1, 2), None)
+        assert any("held" in note for note in notes(shop))
+
+
 async def test_our_own_revert_commit_is_nothing_to_do() -> None:
     async with controlled() as shop:
         follower = shop.follower()
