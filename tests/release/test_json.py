@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import hypothesis.strategies as st
@@ -91,7 +90,8 @@ def test_every_kind_of_event_comes_back(kind: type) -> None:
 
 
 def test_what_is_written_is_the_same_bytes_each_time() -> None:
-    step = Step("a", "gateway", "serve", {"b": 1, "a": 2}, frozenset({"z", "y", "x"}))
+    """Sets have another order in every process; what is hashed must not."""
+    needs = [f"step-{n:02}" for n in range(30)]
+    step = Step("a", "gateway", "serve", {"b": 1, "a": 2}, frozenset(needs))
     plan = Plan("d1.1", 1, "b", "deploy", None, 1, None, (step,), (1,))
-    again = dataclasses.replace(plan, steps=(dataclasses.replace(step, needs=frozenset({"x", "y", "z"})),))
-    assert canonical(write_plan(plan)) == canonical(write_plan(again))
+    assert write_plan(plan)["steps"][0]["needs"] == needs
