@@ -8,7 +8,7 @@ import json
 import time
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import machine, page
 from benchmarks.table import FULL, SMOKE, Table
 
 NAMES = ("shift", "revert", "probe", "command", "restart", "peers")
@@ -20,7 +20,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *NAMES], metavar="NAME", help=" ".join(NAMES))
     parser.add_argument("--smoke", action="store_true", help="see that they run, in a minute; the figures say nothing")
+    parser.add_argument(
+        "--page", action="store_true", help="measure nothing; put the last tables into docs/benchmarks.md"
+    )
     asked = parser.parse_args()
+    if asked.page:
+        page.PAGE.write_text(page.rewrite(page.PAGE.read_text(), json.loads(RESULTS.read_text())))
+        return
     size = SMOKE if asked.smoke else FULL
     print(machine.described(), flush=True)
     for name in asked.names or NAMES:
@@ -38,6 +44,7 @@ def keep(table: Table, took_s: float, load_before: float, results: Path = RESULT
     kept = json.loads(results.read_text()) if results.exists() else {}
     kept[table.name] = {
         "machine": machine.described(),
+        "commit": machine.commit(),
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "took_s": round(took_s, 1),
         "load_average_before": load_before,

