@@ -128,7 +128,8 @@ def test_the_page_gets_the_last_tables_and_keeps_the_rest() -> None:
     result = {"at": "2026-01-02T03:04:05Z", "took_s": 2.0, "load_average_before": 0.5, "machine": "M", "commit": "C"}
     rewritten = rewrite(page, {"one": {**result, "markdown": "| \\1 |\n"}})
     assert rewritten == (
-        "before\n<!-- one -->\n| \\1 |\n\nMeasured 2026-01-02, 2 s, load average 0.5 before it, at C: M.\n<!-- /one -->\n"
+        "before\n<!-- one -->\n| \\1 |\n\n"
+        "Measured 2026-01-02, 2 s, load average 0.5 before it, at C: M.\n<!-- /one -->\n"
         "between\n<!-- two -->\n<!-- /two -->\nafter\n"
     )
     assert rewrite(rewritten, {"one": {**result, "markdown": "| \\1 |\n"}}) == rewritten
