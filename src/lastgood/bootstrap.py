@@ -100,6 +100,18 @@ def open_journal(places: Places, *, read_only: bool = False) -> SqliteJournal:
     return SqliteJournal(places.journal, read_only=read_only)
 
 
+def why_private(places: Places, path: str) -> str | None:
+    """Why a Unix socket must not be an upstream: it is one of ours, or lies where a commit could put a link to one."""
+    real = os.path.realpath(path)
+    ours = {os.path.realpath(folder) for folder in (places.state, socket_folder(places), run_root(places))}
+    if any(os.path.commonpath([real, folder]) == folder for folder in ours) or "/lastgood-" in real:
+        return "is a socket of Lastgood's own"
+    root = os.path.realpath(places.root)
+    if os.path.commonpath([os.path.abspath(path), root]) == root or os.path.commonpath([real, root]) == root:
+        return "lies inside of the repository"
+    return None
+
+
 def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     """What reads revisions, or why the repository cannot be opened."""
     from lastgood.effects.git.opening import discover
@@ -121,7 +133,7 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
             return False
         return True
 
-    return Drafting(repository, resolves), ""
+    return Drafting(repository, resolves, why_private=lambda path: why_private(places, path)), ""
 
 
 def _why_unusable(store: SecretStore) -> Callable[[str], str | None]:

@@ -352,7 +352,6 @@ def test_a_release_record_that_was_stored_and_never_released_does_not_block_the_
     assert journal.entries(1) == {"route:b": "y"}
 
 
-@defect("D43: content of what is live is nothing to do, although something else is on its way")
 @pytest.mark.parametrize("early", [True, False], ids=["while it starts", "while it has a tenth"])
 def test_a_revert_of_what_is_not_live_yet_takes_it_back(early: bool) -> None:
     """The content of what is live, while something else is on its way: that is a way back, not nothing to do."""
@@ -398,7 +397,6 @@ def test_a_first_release_that_still_starts_can_be_aborted() -> None:
     played(sim, script)
 
 
-@defect("D46: retry does not lift the quarantine of what it tries again")
 def test_a_release_that_was_tried_once_more_and_is_good_is_not_held() -> None:
     sim = Simulation()
 

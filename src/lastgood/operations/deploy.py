@@ -50,7 +50,8 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
     live = live_now(view.state)
     source = view.release_of(live) if live is not None else None
     release = _release(draft, view)
-    if source is not None and same_content(source, release):
+    stays = source is not None and same_content(source, release)
+    if source is not None and stays and not _is_leaving(view, source):
         return Outcome((), {"release": source.number, "deployment": None, "nothing_to_do": True})
     earlier = equal_before(view.state, release.parts, view.release_of)
     held = held_by(view.state, release)
@@ -64,7 +65,7 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
     inherited = view.state.verdict(earlier) if earlier is not None else None
     # Who asks for a dead-man switch wants a trial, whatever was known of the content before.
     trusted = inherited is not None and inherited.name == "good" and ask.confirm_within_s is None
-    back = trusted and earlier is not None and source is not None
+    back = stays or (trusted and source is not None)
     if not back:
         _refuse_conflicts(ask, view)
     intent: Intent = "rollback" if back else "deploy"
@@ -84,7 +85,7 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
         raise Refused(plan.why, next=plan.next)
     events: list[tuple[int | None, ev.Body]] = [(None, ev.Released(release.number, digest))]
     if back and inherited is not None:
-        events.append((None, ev.Judged(release.number, "good", "inherited", f"the content of r{earlier}")))
+        events.append((None, ev.Judged(release.number, inherited.name, "inherited", f"the content of r{earlier}")))
     else:
         events.append((None, ev.Judged(release.number, "baking", "timed", f"bakes for {draft.bake_s:g} s")))
     events += supersede(view.state, number)
@@ -110,6 +111,14 @@ def _release(draft: Draft, view: View) -> Release:
         branch=draft.branch,
         schemas=draft.schemas,
         instances=draft.instances,
+    )
+
+
+def _is_leaving(view: View, live: Release) -> bool:
+    """Whether another release is on its way: then the content of what is live leads back to it."""
+    active = view.state.deployment
+    return (
+        active is not None and active.plan is not None and not same_content(view.release_of(active.plan.target), live)
     )
 
 

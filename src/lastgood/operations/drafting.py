@@ -36,6 +36,7 @@ class Drafting:
     repository: Repository
     resolves: Callable[[str], bool]
     movable: frozenset[str] = frozenset({GATEWAY})
+    why_private: Callable[[str], str | None] = lambda path: None
     _cache: Cache = field(default_factory=Cache)
 
     def draft(self, text: str, branch: str | None = None) -> Drafted:
@@ -47,6 +48,7 @@ class Drafting:
         loaded = self.load(revision)
         configuration = loaded.configuration
         self._refuse_what_nothing_moves(configuration)
+        self._refuse_private_sockets(configuration)
         branch = branch or revision.branch or self._branch_at(revision)
         draft = Draft(
             project=configuration.project,
@@ -90,6 +92,19 @@ class Drafting:
         if self.repository.head().oid != revision.oid:
             return ()
         return tuple(change.path for change in self.repository.uncommitted([MAIN_FILE, MORE_FILES]))
+
+    def _refuse_private_sockets(self, configuration: Configuration) -> None:
+        """No route may lead to the proxies' admin pages or to the controller."""
+        problems = []
+        for name, upstream in configuration.upstreams.items():
+            for endpoint in upstream.endpoints:
+                why = self.why_private(endpoint.removeprefix("unix:")) if endpoint.startswith("unix:") else None
+                if why is not None:
+                    entry = configuration.entries[f"upstream:{name}"]
+                    what = f"upstream {name}: {endpoint} {why}"
+                    problems.append(Problem(entry.file, entry.line, what, "name a socket of your own, outside of it"))
+        if problems:
+            raise ConfigError(tuple(problems))
 
     def _refuse_what_nothing_moves(self, configuration: Configuration) -> None:
         problems = [

@@ -26,7 +26,7 @@ async def follow(verbs: Verbs, repository: Repository, branch: str, clock: Clock
     fetched_s = -FETCH_S
     while True:
         now_s = clock.now().boot_s
-        if "/" in branch and now_s - fetched_s >= FETCH_S:
+        if follower.is_remote and now_s - fetched_s >= FETCH_S:
             fetched_s = now_s
             await follower.fetch()
         try:
@@ -43,7 +43,9 @@ class Follower:
         self._verbs = verbs
         self._repository = repository
         self._branch = branch
-        self._head = _last_seen(verbs, branch)
+        self.is_remote = "/" in branch and not _is_local(repository, branch)
+        self._name = branch.partition("/")[2] if self.is_remote else branch
+        self._head = _last_seen(verbs, branch, self._name)
         self._noted: str | None = None
         self._first = True
         self.pending: str | None = None
@@ -86,7 +88,7 @@ class Follower:
     async def _deploy(self, revision: str) -> None:
         ask = DeployAsk(by=f"follow {self._branch}", automatic=True)
         try:
-            await self._verbs.deploy(revision, ask, branch=self._branch.rpartition("/")[2])
+            await self._verbs.deploy(revision, ask, branch=self._name)
         except Conflict:
             return  # the deployment before it has no verdict yet; the newest commit is tried again then
         except Refused as error:
@@ -109,9 +111,17 @@ class Follower:
         self._noted = what
 
 
-def _last_seen(verbs: Verbs, branch: str) -> BranchHead | None:
+def _is_local(repository: Repository, branch: str) -> bool:
+    """``feature/x`` may be a branch of its own, or ``x`` of the remote ``feature``."""
+    try:
+        repository.resolve(f"refs/heads/{branch}")
+    except LastgoodError:
+        return False
+    return True
+
+
+def _last_seen(verbs: Verbs, branch: str, name: str) -> BranchHead | None:
     """Where the branch was when it was released last: a restart must not deploy anew what a person undid."""
-    name = branch.rpartition("/")[2]
     for number in sorted(verbs.loop.state.releases, reverse=True):
         release = verbs.loop.release_of(number)
         if release.branch == name and release.revision is not None:

@@ -57,6 +57,8 @@ def retry(by: str, view: View) -> Outcome:
     if not active.plan.goes_back:
         evidence = f"tried once more by {by}"
         events.insert(0, (None, ev.Judged(active.plan.target, "baking", "timed", evidence, by)))
+        parts = view.release_of(active.plan.target).parts
+        events.insert(1, (None, ev.Quarantined(active.plan.target, parts, evidence, lifted=True)))
     return Outcome(tuple(events), {"deployment": active.number})
 
 

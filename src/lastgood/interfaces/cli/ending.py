@@ -79,6 +79,8 @@ def _usage(error: Exception) -> UsageError | None:
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "lastgood"
+    if path.endswith("secret set"):  # what is too much here may be the value
+        return UsageError("a value is never given on the command line", next=f"{path} NAME < FILE")
     words = " ".join(str(told()).split()).rstrip(".")
     return UsageError(words, next=f"{path} --help")
 
