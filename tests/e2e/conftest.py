@@ -4,8 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import orphans
 from tests.support.configuration import CATALOG, route
 from tests.support.shop import Shop
+
+
+@pytest.fixture(scope="session", autouse=True)
+def swept() -> None:
+    """A run that was killed could not tidy up."""
+    orphans.sweep()
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def test_a_branch_that_moves_during_the_revert(open_shop: Shop) -> None:
     shop = open_shop
     shop.deploy(shop.text(ORDERS), "Take orders")
     going = shop.begin_command("rollback")
-    mine = []
+    mine: list[str] = []
     while going.poll() is None and len(mine) < 200:
         tree = shop.git("rev-parse", "main^{tree}")
         head = shop.git("rev-parse", "main")

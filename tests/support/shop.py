@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lastgood.interfaces.demo.load import Load, Probe, Upstream
-from tests.support import api, configuration, processes
+from tests.support import api, configuration, orphans, processes
 from tests.support.configuration import CATALOG, Ports
 
 COMMAND = (sys.executable, "-P", "-m", "lastgood")
@@ -68,6 +68,7 @@ class Shop:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="lg-", dir="/tmp"))
+        orphans.claim(self.folder)
         self.root = self.folder / "shop"
         self.root.mkdir()
         self.upstreams = {name: Upstream(name) for name in ("catalog", "legacy")}
