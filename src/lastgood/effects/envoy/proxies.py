@@ -17,6 +17,7 @@ from lastgood.effects.envoy.server import AdsServer
 from lastgood.effects.envoy.warmth import wait_until_zero
 from lastgood.errors import Conflict
 from lastgood.gateway.bridge import bridge
+from lastgood.gateway.names import HOST
 from lastgood.gateway.snapshot import (
     EXTENSION,
     LISTENER,
@@ -110,7 +111,7 @@ class EnvoyProxies:
     async def _cross(self, wanted: Snapshot) -> Convergence | None:
         """First the state in which the routes of both sides work, where the way needs one."""
         served = self.fleet.target
-        if served is None or not all({SCOPE, EXTENSION} <= set(side.resources) for side in (served, wanted)):
+        if served is None or not (_is_compiled(served) and _is_compiled(wanted)):
             return None
         between = await asyncio.to_thread(bridge, served, wanted)
         return await self.push(between) if between else None
@@ -173,6 +174,11 @@ class EnvoyProxies:
 
 def _versions(snapshot: Snapshot, type_url: str) -> dict[str, str]:
     return {name: resource.version for name, resource in snapshot.resources.get(type_url, {}).items()}
+
+
+def _is_compiled(snapshot: Snapshot) -> bool:
+    """Whether it has the chain of filters that the compiler makes, which alone needs a bridge."""
+    return SCOPE in snapshot.resources and HOST in snapshot.resources.get(EXTENSION, {})
 
 
 def _same_generations(one: Traffic, other: Traffic) -> bool:
