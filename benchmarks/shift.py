@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from benchmarks.loading import Traffic, Window, traffic
+from benchmarks.machine import synced_write_ms
 from benchmarks.measuring import Spread, now_ns, shown
 from benchmarks.project import SHAPES, Running, commits, running
 from benchmarks.stamps import stamps
@@ -18,6 +19,7 @@ COLUMNS = (
     "verb to last arrival p50 / p95 / p99 ms (target p50 3)",
     "first arrival elsewhere p50 / p99 ms",
     "control: an API call that does nothing p50 / p99 ms",
+    "control: 4 KiB written and synced p50 / p99 ms",
     "failed of sent",
     "old after new",
 )
@@ -30,6 +32,7 @@ class Shifts:
     last: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
     control: list[float] = field(default_factory=list)
+    disk: list[float] = field(default_factory=list)
     to_request: list[float] = field(default_factory=list)
     to_effect: list[float] = field(default_factory=list)
     push: list[float] = field(default_factory=list)
@@ -86,6 +89,7 @@ def shift(it: Running, load: Traffic, *, hosts: int, times: int) -> Shifts:
         it.api.wait(deployed.deployment, "converged.ended")
         time.sleep(0.02)
         shifts.control.append(it.api.nothing())
+        shifts.disk.append(synced_write_ms(it.places.state / "bench-control"))
         back = it.api.rollback("r1")
         it.api.wait(back.deployment, "ended")
         sent[back.deployment] = back.sent_ns
@@ -107,12 +111,14 @@ def _note_stamps(it: Running, sent: dict[int, int], shifts: Shifts) -> None:
 
 def _cells(name: str, shifts: Shifts) -> list[str]:
     last, first, control = Spread.of(shifts.last), Spread.of(shifts.first), Spread.of(shifts.control)
+    disk = Spread.of(shifts.disk)
     return [
         name,
         str(last.count),
         f"**{shown(last.p50)}** / {shown(last.p95)} / {shown(last.p99)}",
         f"{shown(first.p50)} / {shown(first.p99)}",
         f"{shown(control.p50)} / {shown(control.p99)}",
+        f"{shown(disk.p50)} / {shown(disk.p99)}",
         f"{shifts.failed} of {shifts.sent:,}",
         str(shifts.stale),
     ]
