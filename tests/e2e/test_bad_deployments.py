@@ -227,12 +227,7 @@ def _daemon(shop: Shop) -> list[str]:
     [
         ("/v1/deploy", {"revision": 7}, 422),
         ("/v1/deploy", {"percent": 0}, 422),
-        pytest.param(
-            "/v1/deploy",
-            {"percent": 1e309},
-            422,
-            marks=pytest.mark.xfail(strict=True, reason="the answer repeats a number that JSON has not"),
-        ),
+        ("/v1/deploy", {"percent": 1e309}, 422),
         ("/v1/deploy", {"unknown": True}, 422),
         ("/v1/deploy", {"why": "x" * 100_000}, 422),
         ("/v1/deploy", {"revision": "no-such-branch"}, 503),

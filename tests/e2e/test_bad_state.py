@@ -84,7 +84,6 @@ def _fill(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.xfail(strict=True, reason="a deployment takes the room kept for the way back")
 def test_a_full_disk(small_disk: Shop) -> None:
     """No deployment begins; the way back goes on all the same, from the room that was kept."""
     shop = small_disk
@@ -117,7 +116,6 @@ def test_a_full_disk(small_disk: Shop) -> None:
     assert shop.get("/more/1").body == "legacy"
 
 
-@pytest.mark.xfail(strict=True, reason="the controller ends when its log cannot be written")
 def test_a_full_disk_without_the_reserve(small_disk: Shop) -> None:
     """Even with no room at all traffic moves first; what was not written is told and follows later."""
     shop = small_disk

@@ -7,8 +7,6 @@ import stat
 import zlib
 from pathlib import Path
 
-import pytest
-
 from tests.support.configuration import CATALOG, PARTNERS, route
 from tests.support.processes import eventually
 from tests.support.shop import Done, Shop
@@ -72,7 +70,6 @@ def _inflated(content: bytes) -> list[bytes]:
     return plain
 
 
-@pytest.mark.xfail(strict=True, reason="the parser's words repeat the value")
 def test_a_secret_on_the_command_line_is_refused(open_shop: Shop) -> None:
     """Whoever types it there by mistake is told so, without an echo of it."""
     done = open_shop.run("secret", "set", "acme_key", VALUE)

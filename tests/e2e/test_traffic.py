@@ -208,7 +208,6 @@ class _Handshakes:
         return connection
 
 
-@pytest.mark.xfail(strict=True, reason="a commit can route to the admin, the API, ADS and the supervisor")
 @pytest.mark.parametrize("name", ["proxy-1.sock", "ads.sock", "api.sock", "supervisor.sock"])
 @pytest.mark.parametrize("way", ["straight", "link"])
 def test_our_own_sockets_are_no_upstreams(shared_shop: Shop, name: str, way: str) -> None:
