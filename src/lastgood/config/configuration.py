@@ -28,6 +28,12 @@ SECTIONS: Mapping[str, type[model.Section]] = {
 """Kinds of entries. ``gateway`` holds only the gateway's own settings; ``file`` entries are text and have no model."""
 
 
+def is_entry(key: str) -> bool:
+    """Whether a key names an entry, and not something else that is kept with a release."""
+    kind = key.partition(":")[0]
+    return kind in SECTIONS or kind == "file"
+
+
 def canonical(value: Any) -> bytes:
     """The bytes a digest is taken of: JSON, keys sorted, no white space."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

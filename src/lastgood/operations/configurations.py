@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from lastgood.config.configuration import Configuration, Entry, read_entry
+from lastgood.config.configuration import Configuration, Entry, is_entry, read_entry
 from lastgood.errors import Damaged
+from lastgood.operations.makers import attachment_digest
 from lastgood.ports import Journal
 
 KEPT = 6
@@ -36,8 +37,17 @@ class Configurations:
             self._entries.clear()
         self._entries.update((entry.digest, entry) for entry in configuration.entries.values())
 
+    def attached(self, number: int, kind: str) -> dict[str, bytes]:
+        """What a release keeps beside its configuration: ``{key: bytes}`` of the attachments of a kind."""
+        listed = {key: made for key, made in self._journal.entries(number).items() if key.partition(":")[0] == kind}
+        contents = self._journal.contents(listed.values())
+        for key, digest in listed.items():
+            if attachment_digest(key, contents[digest]) != digest:
+                raise Damaged(f"{key} of r{number} is damaged", next="lastgood doctor")
+        return {key: contents[digest] for key, digest in listed.items()}
+
     def _read(self, number: int) -> Configuration:
-        manifest = self._journal.entries(number)
+        manifest = {key: digest for key, digest in self._journal.entries(number).items() if is_entry(key)}
         missing = [digest for digest in manifest.values() if digest not in self._entries]
         contents = self._journal.contents(missing)
         entries = {}

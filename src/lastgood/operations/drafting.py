@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,7 @@ from lastgood.config.parse import is_source
 from lastgood.config.repository_files import RepositoryItem
 from lastgood.errors import ConfigError, Problem
 from lastgood.operations.deploy import Draft
+from lastgood.operations.makers import Maker, attachment_digest, together
 from lastgood.ports import Repository, Revision, SourceFile
 from lastgood.release.release import GATEWAY
 
@@ -21,10 +22,14 @@ MAIN_FILE, MORE_FILES = "lastgood.yaml", "lastgood.d"
 
 @dataclass(frozen=True)
 class Drafted:
-    """A draft, the configuration it was made of, warnings, and files whose changes are not committed."""
+    """A draft, the configuration it was made of, warnings, and files whose changes are not committed.
+
+    ``contents`` are the bytes of everything it names, by digest, for the journal's store.
+    """
 
     draft: Draft
     configuration: Configuration
+    contents: Mapping[str, bytes] = field(repr=False)
     warnings: tuple[Problem, ...]
     uncommitted: tuple[str, ...]
 
@@ -35,7 +40,7 @@ class Drafting:
 
     repository: Repository
     resolves: Callable[[str], bool]
-    movable: frozenset[str] = frozenset({GATEWAY})
+    makers: Sequence[Maker] = ()
     why_private: Callable[[str], str | None] = lambda path: None
     _cache: Cache = field(default_factory=Cache)
 
@@ -49,17 +54,25 @@ class Drafting:
         configuration = loaded.configuration
         self._refuse_what_nothing_moves(configuration)
         self._refuse_private_sockets(configuration)
+        made = together([maker.make(configuration, revision, self.repository) for maker in self.makers])
+        attached = {key: (attachment_digest(key, content), content) for key, content in made.attachments.items()}
         branch = branch or revision.branch or self._branch_at(revision)
         draft = Draft(
             project=configuration.project,
             revision=revision.oid,
             subject=revision.subject,
             branch=branch,
-            parts=parts_of(configuration),
-            entries={key: entry.digest for key, entry in configuration.entries.items()},
+            parts={**parts_of(configuration), **made.parts},
+            entries={key: entry.digest for key, entry in configuration.entries.items()}
+            | {key: digest for key, (digest, _) in attached.items()},
+            schemas=made.schemas,
             bake_s=configuration.bake.for_s,
+            instances=made.instances,
+            keep_old_s=made.keep_old_s,
         )
-        return Drafted(draft, configuration, loaded.warnings, self._uncommitted(revision))
+        contents = {**contents_of(configuration), **dict(attached.values())}
+        warnings = (*loaded.warnings, *made.warnings)
+        return Drafted(draft, configuration, contents, warnings, self._uncommitted(revision))
 
     def load(self, revision: Revision) -> Loaded:
         """The checked configuration of a commit."""
@@ -107,10 +120,11 @@ class Drafting:
             raise ConfigError(tuple(problems))
 
     def _refuse_what_nothing_moves(self, configuration: Configuration) -> None:
+        movable = {maker.kind for maker in self.makers}
         problems = [
             Problem(entry.file, entry.line, f"{entry.kind} {entry.name} cannot be deployed yet", "take it out")
             for entry in configuration.entries.values()
-            if entry.kind in ("service", "function", "database") and entry.kind not in self.movable
+            if entry.kind in ("service", "function", "database") and entry.kind not in movable
         ]
         if problems:
             raise ConfigError(tuple(problems))

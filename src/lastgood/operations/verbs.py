@@ -14,7 +14,7 @@ from lastgood.errors import LastgoodError, Unavailable, UsageError
 from lastgood.operations import reporting, steer
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.deploy import DeployAsk, Draft, deploy
-from lastgood.operations.drafting import Drafted, Drafting, contents_of
+from lastgood.operations.drafting import Drafted, Drafting
 from lastgood.operations.loop import Loop
 from lastgood.operations.references import WhyUnusable, unusable_clients, unusable_keys
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
@@ -42,7 +42,7 @@ class Verbs:
     async def deploy(self, revision: str, ask: DeployAsk, *, branch: str | None = None) -> dict[str, Any]:
         """Begin to deploy a revision; returns the release and deployment numbers and what a person should see."""
         drafted = await asyncio.to_thread(self._drafting().draft, revision, branch)
-        await asyncio.to_thread(self.journal.put_contents, contents_of(drafted.configuration))
+        await asyncio.to_thread(self.journal.put_contents, drafted.contents)
         answer = await self.loop.ask(partial(self._deploy, drafted, ask))
         return {**answer, **reporting.drafted(drafted), "changes": self._changes_to_live(answer)}
 
