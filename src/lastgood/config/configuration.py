@@ -96,8 +96,14 @@ class Configuration:
 
     def of_kind(self, kind: str) -> dict[str, Any]:
         """``{name: value}`` of all entries of a kind, sorted by name."""
-        keys = sorted(key for key in self.entries if key.startswith(kind + ":"))
+        among = self.entries if kind == "route" else self._others
+        keys = sorted(key for key in among if key.startswith(kind + ":"))
         return {key.partition(":")[2]: self.entries[key].value for key in keys}
+
+    @cached_property
+    def _others(self) -> list[str]:
+        """The keys of all but routes, of which there may be thousands: they are gone through once, not once a kind."""
+        return [key for key in self.entries if not key.startswith("route:")]
 
     @cached_property
     def listeners(self) -> dict[str, model.Listener]:
@@ -145,3 +151,14 @@ class Configuration:
         """The gateway's own settings; its listeners, policies and routes are entries of their own."""
         entry = self.entries.get("gateway:gateway")
         return entry.value if entry else model.Gateway()
+
+
+def changed_keys(old: Configuration, new: Configuration) -> set[str]:
+    """Keys of entries that differ, are new or are gone. What both share is the same object, mostly: hence the shape."""
+    before, after = old.entries, new.entries
+    others = [key for key, entry in after.items() if before.get(key) is not entry]
+    added = sum(key not in before for key in others)
+    changed = {key for key in others if key not in before or before[key].digest != after[key].digest}
+    if len(before) + added == len(after):
+        return changed
+    return changed | (before.keys() - after.keys())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lastgood.config.change import Change, Effect, Kind, Told
-from lastgood.config.configuration import Configuration, Entry
+from lastgood.config.configuration import Configuration, Entry, changed_keys
 from lastgood.config.model import Listener, Policy
 from lastgood.config.policy_diff import policy_changes
 from lastgood.config.protection import listeners_of, users_of
@@ -28,7 +28,7 @@ def diff(old: Configuration | None, new: Configuration) -> tuple[Change, ...]:
             Change(_part(entry), "added", _subject(entry), f"{_subject(entry)} is new")
             for _, entry in sorted(new.entries.items())
         )
-    changed = {key for key in old.entries.keys() | new.entries.keys() if _digest(old, key) != _digest(new, key)}
+    changed = changed_keys(old, new)
     if not changed and old.project == new.project:
         return ()
     found: list[Change] = []
@@ -47,11 +47,6 @@ def diff(old: Configuration | None, new: Configuration) -> tuple[Change, ...]:
 def loosens(changes: Iterable[Change]) -> bool:
     """Whether any of them lets more requests through."""
     return any(change.effect == "loosens" for change in changes)
-
-
-def _digest(configuration: Configuration, key: str) -> str | None:
-    entry = configuration.entries.get(key)
-    return entry.digest if entry else None
 
 
 def _part(entry: Entry) -> str:
@@ -169,7 +164,8 @@ def _policies_by_file(old: Configuration, new: Configuration, changed: set[str])
 def _routes(old: Configuration, new: Configuration, changed: set[str]) -> Iterator[Change]:
     """Routes that were edited, and routes whose protection changed because a listener's default did."""
     keys = {key for key in changed if key.startswith("route:")}
-    before, after = Neighbours(old), Neighbours(new)
+    near = [side.entries[key].value for side in (old, new) for key in keys if key in side.entries]
+    before, after = Neighbours(old, near), Neighbours(new, near)
     for key in sorted(keys):
         one, two = old.entries.get(key), new.entries.get(key)
         if one is None and two is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lastgood.config.change import Effect, Told, listing
@@ -17,16 +17,27 @@ _PLAIN = ("redirect", "respond", "rewrite", "retries", "websocket")
 
 
 class Neighbours:
-    """The routes of a configuration by host and first segment: which ones may take requests from each other."""
+    """The routes of a configuration by host and first segment: which ones may take requests from each other.
 
-    def __init__(self, configuration: Configuration) -> None:
+    Only routes that share requests with one of those ``near`` are looked at: the others have other hosts.
+    """
+
+    def __init__(self, configuration: Configuration, near: Iterable[Route]) -> None:
         self.configuration = configuration
         self._by_place: dict[tuple[str, str | None], list[Route]] = {}
-        for route in configuration.routes.values():
-            segments = parse_path(route.match.path).segments
-            for host in route.match.host:
-                self._by_place.setdefault((host, segments[0] if segments else None), []).append(route)
+        asked = {host for route in near for host in route.match.host}
+        everywhere = any(host.startswith("*") for host in asked)
+        for key, entry in configuration.entries.items() if asked else ():
+            if not key.startswith("route:"):
+                continue
+            for host in entry.value.match.host:
+                if everywhere or host in asked or host.startswith("*"):
+                    self._place(host, entry.value)
         self._wild = tuple({host for host, _ in self._by_place if host.startswith("*")})
+
+    def _place(self, host: str, route: Route) -> None:
+        segments = parse_path(route.match.path).segments
+        self._by_place.setdefault((host, segments[0] if segments else None), []).append(route)
 
     def behind(self, route: Route) -> list[tuple[Route, str]]:
         """Routes that would get some of a route's requests if it were not there, with the listener."""

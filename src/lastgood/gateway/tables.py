@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lastgood.config.configuration import Configuration, Entry, canonical
+from lastgood.config.configuration import Configuration, Entry, canonical, changed_keys
 from lastgood.config.model import Route
 from lastgood.config.order import host_covers, precedence
 from lastgood.errors import Refused
@@ -86,7 +86,7 @@ def advance(previous: Index, outline: Outline, clusters: Mapping[str, str]) -> I
     can have one of.
     """
     configuration = outline.configuration
-    changed = _changed(previous.outline.configuration, configuration)
+    changed = changed_keys(previous.outline.configuration, configuration)
     if any(key.startswith("listener:") for key in changed):
         previous, changed = NOTHING, set(configuration.entries)
     used = _policies(previous, configuration, changed)
@@ -103,17 +103,6 @@ def advance(previous: Index, outline: Outline, clusters: Mapping[str, str]) -> I
             dirty.add((listener, "*"))
         dirty |= _place(outline, listener, routes, rules, hosts, used, clusters)
     return Index(outline, clusters, used, rules, hosts, _tables(previous, rules, hosts, dirty))
-
-
-def _changed(old: Configuration, new: Configuration) -> set[str]:
-    """Keys of entries that differ, are new or are gone; the one look at every entry, hence the shape."""
-    before, after = old.entries, new.entries
-    others = [key for key, entry in after.items() if before.get(key) is not entry]
-    added = sum(key not in before for key in others)
-    changed = {key for key in others if key not in before or before[key].digest != after[key].digest}
-    if len(before) + added == len(after):
-        return changed
-    return changed | (before.keys() - after.keys())
 
 
 def _policies(previous: Index, configuration: Configuration, changed: set[str]) -> Mapping[str, Used]:

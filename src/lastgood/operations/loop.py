@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from lastgood.errors import Damaged, Fenced, LastgoodError, Unavailable
 from lastgood.operations import replan
 from lastgood.operations.eyes import Eyes
 from lastgood.operations.record import Record, goes_back
+from lastgood.operations.signals import Asked, Done
 from lastgood.operations.world import Request, View, World
 from lastgood.ports import Stamp
 from lastgood.release import events as ev
@@ -21,29 +22,11 @@ from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, de
 from lastgood.release.observed import Observed
 from lastgood.release.release import Release
 from lastgood.release.state import State, evolve, fold
-from lastgood.release.step import Step
 
 OBSERVE_AGAIN_S = 0.05
 UNJOURNALED_S = 1.0
 ROUNDS = 1000
 """Decisions in a row without waiting; more would be a fault of ours, and a loop is always bounded."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    request: Request
-    answer: asyncio.Future[Mapping[str, Any]]
-    at: Stamp
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    plan: str
-    deployment: int
-    step: Step
-    result: Mapping[str, Any]
-    error: str | None
-    attempt: int
 
 
 class Loop:
@@ -61,7 +44,7 @@ class Loop:
         self._world = world
         self.damage = damage
         self._on_event = on_event or (lambda event: None)
-        self._inbox: asyncio.Queue[_Asked | _Done | None] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Asked | Done | None] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._performed: set[str] = set()
         self._strays: set[asyncio.Task[None]] = set()
@@ -107,7 +90,7 @@ class Loop:
         if (refusal := self.damage or self._over) is not None:
             raise refusal
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait(_Asked(request, answer, self._world.clock.now()))
+        self._inbox.put_nowait(Asked(request, answer, self._world.clock.now()))
         return await answer
 
     def stop(self) -> None:
@@ -142,7 +125,7 @@ class Loop:
         """Nobody may wait for a loop that has ended."""
         while not self._inbox.empty():
             signal = self._inbox.get_nowait()
-            if isinstance(signal, _Asked) and not signal.answer.done():
+            if isinstance(signal, Asked) and not signal.answer.done():
                 signal.answer.set_exception(why)
 
     async def _next_signal(self) -> bool:
@@ -154,13 +137,13 @@ class Loop:
             return True
         if signal is None:
             return False
-        if isinstance(signal, _Done):
+        if isinstance(signal, Done):
             await self._take(signal)
         else:
             self._decide_request(signal)
         return True
 
-    def _decide_request(self, asked: _Asked) -> None:
+    def _decide_request(self, asked: Asked) -> None:
         if asked.answer.cancelled():
             return
         try:
@@ -183,11 +166,11 @@ class Loop:
         decided = decide(ahead, self.observed, at) if plans else ()
         first = [command for command in decided if isinstance(command, Perform) and not command.step.guard]
         started = [(c.deployment, ev.StepStarted(c.step.id, c.attempt)) for c in first]
-        self._write([*bodies, *started], back=goes_back(bodies), at=at, asked=True)
+        self._write([*bodies, *started], back=goes_back(bodies), at=at, asked=True, ahead=(len(bodies), ahead))
         for command in first:
             self._perform(command)
 
-    async def _take(self, done: _Done) -> None:
+    async def _take(self, done: Done) -> None:
         deployment = self.state.deployment
         if deployment is None or deployment.plan is None or deployment.plan.id != done.plan:
             return
@@ -305,7 +288,7 @@ class Loop:
             raise
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
-        done = _Done(plan, command.deployment, command.step, {**result, "began_s": began_s}, error, command.attempt)
+        done = Done(plan, command.deployment, command.step, {**result, "began_s": began_s}, error, command.attempt)
         self._inbox.put_nowait(done)
 
     async def _cancel(self, steps: list[str]) -> None:
@@ -318,11 +301,18 @@ class Loop:
     # --- the journal -------------------------------------------------------------------------------------------
 
     def _write(
-        self, bodies: list[tuple[int | None, ev.Body]], *, back: bool, at: Stamp | None = None, asked: bool = False
+        self,
+        bodies: list[tuple[int | None, ev.Body]],
+        *,
+        back: bool,
+        at: Stamp | None = None,
+        asked: bool = False,
+        ahead: tuple[int, State] | None = None,
     ) -> bool:
         """Write and fold; False when there was no room, and it will be written later.
 
         What is asked for is refused without room, unless it goes back. What is under way forward is taken back.
+        ``ahead`` is the state after so many of the bodies, where it was folded already.
         """
         if not bodies:
             return True
@@ -331,10 +321,11 @@ class Loop:
         events = self._record.write(bodies, at, self.state.seq, refuse_without_room=refuse, back=back)
         if any(isinstance(body, ev.Requested | ev.Planned | ev.Superseded) for _, body in bodies):
             self._drop_tasks()
-        for event in events:
+        known, folded = ahead or (0, self.state)
+        for number, event in enumerate(events, 1):
             if isinstance(event.body, ev.StepEnded) and (late := self._tasks.pop(event.body.step, None)) is not None:
                 late.cancel()
-            self.state = evolve(self.state, event)
+            self.state = replace(folded, seq=event.seq) if number <= known else evolve(self.state, event)
             self._on_event(event)
         return not self._record.waiting
 

@@ -12,6 +12,7 @@ from lastgood.config.change import Change
 from lastgood.config.diff import diff
 from lastgood.errors import LastgoodError, Unavailable, UsageError
 from lastgood.operations import reporting, steer
+from lastgood.operations.comparisons import Comparisons
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.deploy import DeployAsk, Draft, deploy
 from lastgood.operations.drafting import Drafted, Drafting
@@ -37,6 +38,9 @@ class Verbs:
     why_no_repository: str = ""
     why_unusable: WhyUnusable = lambda reference: None
 
+    def __post_init__(self) -> None:
+        self.comparisons = Comparisons(self.configurations)
+
     # --- forward -----------------------------------------------------------------------------------------------
 
     async def deploy(self, revision: str, ask: DeployAsk, *, branch: str | None = None) -> dict[str, Any]:
@@ -44,7 +48,8 @@ class Verbs:
         drafted = await asyncio.to_thread(self._drafting().draft, revision, branch)
         await asyncio.to_thread(self.journal.put_contents, drafted.contents)
         answer = await self.loop.ask(partial(self._deploy, drafted, ask))
-        return {**answer, **reporting.drafted(drafted), "changes": self._changes_to_live(answer)}
+        changes = await asyncio.to_thread(self._changes_to_live, answer)
+        return {**answer, **reporting.drafted(drafted), "changes": changes}
 
     def _deploy(self, drafted: Drafted, ask: DeployAsk, view: View) -> Outcome:
         def store(release: Release, entries: Mapping[str, str]) -> str:
@@ -59,8 +64,7 @@ class Verbs:
         if deployment is None:
             return []
         source = self.loop.state.deployments[deployment].asked.source
-        old = self.configurations.of(source) if source is not None else None
-        return [reporting.change(one) for one in diff(old, self.configurations.of(answer["release"]))]
+        return [reporting.change(one) for one in self.comparisons.prepare(source, answer["release"])]
 
     async def plan_deploy(self, revision: str) -> dict[str, Any]:
         """What deploying a revision would do."""
@@ -114,7 +118,7 @@ class Verbs:
             return None
 
     def _between(self, old: int, new: int) -> tuple[Change, ...]:
-        return diff(self.configurations.of(old), self.configurations.of(new))
+        return self.comparisons.between(old, new)
 
     def _loosens(self, source: Release, target: Release) -> tuple[str, ...]:
         return tuple(one.text for one in self._between(source.number, target.number) if one.effect == "loosens")

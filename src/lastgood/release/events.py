@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lastgood.release.plan import Intent, Plan, read_plan, write_plan
@@ -186,8 +186,10 @@ class Event:
 
 
 def write_body(body: Body) -> dict[str, Any]:
-    """A body as JSON values, with its kind."""
-    raw = {"plan": write_plan(body.plan), "why": body.why} if isinstance(body, Planned) else asdict(body)
+    """A body as JSON values, with its kind. What it holds is not copied: it lies between a verb and its effect."""
+    raw = {name: getattr(body, name) for name in type(body).__dataclass_fields__}
+    if isinstance(body, Planned):
+        raw["plan"] = write_plan(body.plan)
     return {"kind": type(body).__name__, **raw}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lastgood.release.step import Cond, Step, StepId
@@ -56,11 +56,18 @@ class Refusal:
 
 
 def write_plan(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON values."""
-    raw = asdict(plan)
-    for step, made in zip(plan.steps, raw["steps"], strict=True):
-        made["needs"] = sorted(step.needs)
-    return raw
+    """The plan as JSON values; what it holds is not copied."""
+    return {**_fields(plan), "steps": [_write_step(step) for step in plan.steps]}
+
+
+def _write_step(step: Step) -> dict[str, Any]:
+    guard = [_fields(cond) for cond in step.guard]
+    until = _fields(step.until) if step.until else None
+    return {**_fields(step), "needs": sorted(step.needs), "guard": guard, "until": until}
+
+
+def _fields(value: Plan | Step | Cond) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def read_plan(raw: Mapping[str, Any]) -> Plan:
