@@ -21,6 +21,7 @@ from lastgood.config.host_checks import check_host
 from lastgood.config.name_checks import check_names
 from lastgood.config.parse import MAIN_FILE, Fragment, SourceFile, parse_file
 from lastgood.config.repository_files import ReadFile
+from lastgood.config.service_checks import check_kept, check_services
 from lastgood.errors import ConfigError, Problem
 
 _Checked = tuple[Problem, ...]
@@ -76,6 +77,8 @@ def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves
     problems += _check_hosts(fragments, cache)
     problems += check_listeners(fragments, scene)
     problems += check_unused(fragments, scene)
+    problems += check_services(fragments, complete=scene.complete)
+    problems += check_kept(fragments)
     problems += check_secrets(fragments, resolves)
     texts, wrong = check_files(fragments, read_file)
     problems += wrong

@@ -18,6 +18,13 @@ from lastgood.config.policies import Policy as Policy
 from lastgood.config.policies import RateLimit as RateLimit
 from lastgood.config.policies import Section as Section
 from lastgood.config.policies import exactly_one
+from lastgood.config.strategies import BlueGreen as BlueGreen
+from lastgood.config.strategies import Canary as Canary
+from lastgood.config.strategies import Hook as Hook
+from lastgood.config.strategies import Hooks as Hooks
+from lastgood.config.strategies import Rolling as Rolling
+from lastgood.config.strategies import SmokeCheck as SmokeCheck
+from lastgood.config.strategies import Strategy as Strategy
 from lastgood.config.values import (
     ENDPOINT_PATTERN,
     SQLITE_PATTERN,
@@ -226,18 +233,6 @@ class Upstream(Section):
     retry_budget: RetryBudget = RetryBudget()
 
 
-class BlueGreen(Section):
-    """The new version beside the old one, one switch."""
-
-    keep_old_s: Duration = Field(default=1800.0, alias="keep_old", description="how long the old version stays warm")
-
-
-class Strategy(Section):
-    """How a new version takes over."""
-
-    blue_green: BlueGreen = BlueGreen()
-
-
 class Service(Section):
     """Code that we run as processes."""
 
@@ -248,6 +243,9 @@ class Service(Section):
     environment: dict[str, str] = Field(default={}, description="NAME: text, or secret:NAME")
     drain_s: Duration = Field(default=10.0, alias="drain", description="between SIGTERM and SIGKILL")
     strategy: Strategy = Strategy()
+    depends_on: Names = Field(default=(), description="services that have to be healthy before it starts")
+    smoke: tuple[SmokeCheck, ...] = Field(default=(), description="asked of a new version before it gets requests")
+    hooks: Hooks = Hooks()
 
 
 class Database(Section):

@@ -46,6 +46,11 @@ _SECTIONS: tuple[tuple[str, type[model.Section]], ...] = (
     ("services.NAME", model.Service),
     ("strategy", model.Strategy),
     ("strategy.blue_green", model.BlueGreen),
+    ("strategy.rolling", model.Rolling),
+    ("strategy.canary", model.Canary),
+    ("smoke", model.SmokeCheck),
+    ("hooks", model.Hooks),
+    ("hooks.NAME", model.Hook),
     ("databases.NAME", model.Database),
     ("bake", model.Bake),
 )

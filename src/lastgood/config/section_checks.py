@@ -6,7 +6,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from lastgood.config.model import Listener, Policy, Section, Upstream
+from lastgood.config.model import Listener, Policy, Section, Service, Upstream
+from lastgood.config.service_checks import service_problems
 from lastgood.config.yaml_tree import Place, line_at, shorten
 from lastgood.errors import Problem
 
@@ -25,6 +26,8 @@ def check_section(section: Section, subject: str, file: str, place: Place) -> li
         found = _policy(section)
     elif isinstance(section, Upstream):
         found = _upstream(section)
+    elif isinstance(section, Service):
+        found = service_problems(section)
     return [Problem(file, line_at(place, path), f"{subject}: {what}", hint) for path, what, hint in found]
 
 

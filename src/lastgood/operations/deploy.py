@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lastgood.errors import Conflict, Refused
 from lastgood.operations.world import Outcome, View
@@ -29,6 +30,7 @@ class Draft:
     bake_s: float = 600.0
     instances: Mapping[str, int] = field(default_factory=dict)
     keep_old_s: Mapping[str, float] = field(default_factory=dict)
+    moves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def _release(draft: Draft, view: View) -> Release:
         branch=draft.branch,
         schemas=draft.schemas,
         instances=draft.instances,
+        moves=draft.moves,
     )
 
 

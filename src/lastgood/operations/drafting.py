@@ -14,6 +14,7 @@ from lastgood.errors import ConfigError, Problem
 from lastgood.operations.deploy import Draft
 from lastgood.operations.makers import Maker, attachment_digest, together
 from lastgood.ports import Repository, Revision, SourceFile
+from lastgood.release.moves import moves_of
 from lastgood.release.release import GATEWAY
 
 GATEWAY_KINDS = frozenset({"listener", "policy", "route", "upstream", "gateway", "file"})
@@ -69,6 +70,7 @@ class Drafting:
             bake_s=configuration.bake.for_s,
             instances=made.instances,
             keep_old_s=made.keep_old_s,
+            moves=moves_of(configuration),
         )
         contents = {**contents_of(configuration), **dict(attached.values())}
         warnings = (*loaded.warnings, *made.warnings)

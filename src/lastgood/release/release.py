@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 Part = str
 """What moves on its own: ``gateway``, ``service:NAME``, ``function:NAME``, ``database:NAME``."""
@@ -30,6 +31,8 @@ class Release:
     """Version each database's schema must at least have."""
     instances: Mapping[str, int] = field(default_factory=dict)
     """How many instances of each service are enough capacity."""
+    moves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """How each service moves, as JSON values; :func:`lastgood.release.moves.move_of` reads them."""
 
     @property
     def name(self) -> str:
@@ -57,5 +60,5 @@ def same_traffic(one: Release | None, other: Release | None) -> bool:
 
 
 def same_content(one: Release, other: Release) -> bool:
-    """Whether every part is the same."""
-    return dict(one.parts) == dict(other.parts)
+    """Whether every part is the same, in the same number of instances."""
+    return dict(one.parts) == dict(other.parts) and dict(one.instances) == dict(other.instances)

@@ -1,6 +1,16 @@
 """Blue-green: the new version at full capacity beside the old one; requests move with the release's routes.
 
-Facts of ``service:NAME``: ``wanted:DIGEST`` instances asked for (stable), ``healthy:DIGEST`` observed healthy now.
+Facts of ``service:NAME``: ``wanted:DIGEST`` instances asked for (stable), ``healthy:DIGEST`` observed healthy now and
+in the gateway's endpoints (one that drains is not counted). Steps of ``service:NAME``, all idempotent:
+
+- ``start`` ``{release, digest, instances}``: have that many instances of the version, in all.
+- ``smoke`` ``{release, digest}``: ask an instance that gets no requests yet what the service's ``smoke`` says.
+- ``drain`` ``{digest, keep, drain_s}``: take all but ``keep`` instances out of the gateway's endpoints, have that
+  acknowledged, and wait until the requests they have are answered, ``drain_s`` at most. Not remembered by anybody: it
+  is a promise that ``stop`` renews.
+- ``stop`` ``{digest, keep, drain_s}``: end all but ``keep`` instances, draining what is not drained yet.
+
+An instance of which some must go: those that are not healthy first.
 """
 
 from __future__ import annotations

@@ -1,0 +1,95 @@
+"""What is wrong with the way services move: alone, between services, and against the bake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from lastgood.config.configuration import Entry
+from lastgood.config.model import Bake, Service
+from lastgood.config.values import format_duration
+from lastgood.config.words import nearest
+from lastgood.errors import Problem
+
+if TYPE_CHECKING:
+    from lastgood.config.parse import Fragment
+
+Found = Iterator[tuple[tuple[str | int, ...], str, str | None]]
+"""Where in the section, what is wrong, and a hint."""
+
+
+def service_problems(service: Service) -> Found:
+    """What is wrong with one service by itself."""
+    rolling, canary = service.strategy.rolling, service.strategy.canary
+    if rolling is not None:
+        at = ("strategy", "rolling", "max_unavailable")
+        if rolling.surge == 0 and rolling.max_unavailable == 0:
+            yield at, "with no surge and nothing unavailable no instance can be replaced", "let one of the two be 1"
+        if rolling.max_unavailable >= service.instances:
+            yield at, f"all {service.instances} instances could be missing", "keep at least one"
+    for index, (step, after) in enumerate(zip(canary.steps, canary.steps[1:], strict=False) if canary else (), 1):
+        if after <= step:
+            yield ("strategy", "canary", "steps", index), "each step has to be larger than the one before", None
+    for index, step in enumerate(canary.steps if canary else ()):
+        if not 0 < step < 100:
+            yield (
+                ("strategy", "canary", "steps", index),
+                "a step is a share between 0% and 100%",
+                "all requests come after the last step",
+            )
+
+
+def check_services(fragments: Iterable[Fragment], *, complete: bool) -> list[Problem]:
+    """Services that wait for nobody or for each other, and old versions that go before the bake is over."""
+    fragments = list(fragments)
+    declared = frozenset[str]().union(*(fragment.services for fragment in fragments))
+    placed = {
+        entry.name: (fragment, entry)
+        for fragment in fragments
+        for entry in fragment.shared
+        if isinstance(entry.value, Service)
+    }
+    services = {name: entry for name, (_, entry) in placed.items()}
+    problems = []
+    for fragment, entry in placed.values():
+        for index, other in enumerate(entry.value.depends_on):
+            what = hint = None
+            if other not in declared and complete:
+                what, hint = f"service {entry.name}: there is no service {other}", nearest(other, declared)
+            elif entry.name in _reached(other, services):
+                what = f"service {entry.name}: it would wait for itself, by way of {other}"
+            if what:
+                line = fragment.line(entry.key, "depends_on", index)
+                problems.append(Problem(fragment.file, line, what, hint))
+    return problems
+
+
+def check_kept(fragments: Iterable[Fragment]) -> list[Problem]:
+    """An old version has to stay warm for as long as the new one may still be found bad."""
+    shared = [(fragment, entry) for fragment in fragments for entry in fragment.shared]
+    bakes = [entry.value for _, entry in shared if isinstance(entry.value, Bake)]
+    bake_s = (bakes[0] if bakes else Bake()).for_s
+    problems = []
+    for fragment, entry in shared:
+        if not isinstance(entry.value, Service) or entry.value.strategy.rolling is not None:
+            continue
+        kept_s = entry.value.strategy.kept_old_s
+        if kept_s is not None and kept_s < bake_s:
+            kind = "canary" if entry.value.strategy.canary else "blue_green"
+            line = fragment.line(entry.key, "strategy", kind, "keep_old")
+            told = f"the old version would be gone after {format_duration(kept_s)}, in the bake of "
+            hint = f"keep it for {format_duration(bake_s)} or longer, or bake for less"
+            what = f"service {entry.name}: {told}{format_duration(bake_s)}"
+            problems.append(Problem(fragment.file, line, what, hint))
+    return problems
+
+
+def _reached(name: str, services: Mapping[str, Entry]) -> set[str]:
+    """The service and everything it waits for."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        if (here := waiting.pop()) in services and here not in found:
+            found.add(here)
+            waiting.extend(services[here].value.depends_on)
+    return found
