@@ -4,6 +4,12 @@ Each port has a contract suite in ``lastgood.testing.contracts`` which the fake 
 one in ``lastgood.effects`` both pass.
 """
 
+from lastgood.ports.artifacts import ArchiveSource as ArchiveSource
+from lastgood.ports.artifacts import Artifacts as Artifacts
+from lastgood.ports.artifacts import Bundle as Bundle
+from lastgood.ports.artifacts import BundleFile as BundleFile
+from lastgood.ports.artifacts import Held as Held
+from lastgood.ports.artifacts import Recipe as Recipe
 from lastgood.ports.clock import Clock as Clock
 from lastgood.ports.driver import Driver as Driver
 from lastgood.ports.journal import Journal as Journal

@@ -1,0 +1,1 @@
+"""Bundles of code on this machine: fetched, built once, sealed, checked whenever they are used."""
