@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lastgood.effects.git import GitRepository
-from lastgood.effects.git.trees import check_path
+from lastgood.effects.git.trees import check_path, read_tree
 from lastgood.errors import LastgoodError, Refused, Unavailable, UsageError
 from tests.git.shop import Shop
+
+names = st.binary(min_size=1, max_size=8).map(lambda name: name.replace(b"\0", b"0"))
+ids = st.binary(min_size=20, max_size=20)
 
 
 def test_everything_that_names_a_commit(shop: Shop) -> None:
@@ -182,3 +185,17 @@ def test_introduced_agrees_with_git_log(shop: Shop) -> None:
         assert revision is not None
         assert revision.oid == shop.git("log", "-1", "--format=%H", head, "--", path), path
     assert found["never"] is None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from((0o100644, 0o100755, 0o120000, 0o040000)), names, ids), max_size=5), st.data()
+)
+def test_a_tree_object_is_read_whole_or_not_at_all(lines: list[tuple[int, bytes, bytes]], data: st.DataObject) -> None:
+    content = b"".join(b"%o %s\0%s" % line for line in lines)
+    found = [(int(line["mode"], 8), line["name"], line["id"]) for line in read_tree(content)]
+    assert found == lines
+    cut = data.draw(st.integers(0, max(len(content) - 1, 0)))
+    ends = {sum(len(b"%o %s\0%s" % line) for line in lines[:count]) for count in range(len(lines) + 1)}
+    if cut not in ends:
+        with pytest.raises(ValueError, match="cut off"):
+            list(read_tree(content[:cut]))

@@ -94,6 +94,16 @@ class Configuration:
     project: str
     entries: Mapping[str, Entry]
 
+    @cached_property
+    def on_host(self) -> Mapping[str, tuple[Entry, ...]]:
+        """The routes by host pattern, each as it is written."""
+        found: dict[str, tuple[Entry, ...]] = {}
+        for key, entry in self.entries.items():
+            if key.startswith("route:"):
+                for host in entry.value.match.host:
+                    found[host] = (*found[host], entry) if host in found else (entry,)
+        return found
+
     def of_kind(self, kind: str) -> dict[str, Any]:
         """``{name: value}`` of all entries of a kind, sorted by name."""
         among = self.entries if kind == "route" else self._others

@@ -27,12 +27,10 @@ class Neighbours:
         self._by_place: dict[tuple[str, str | None], list[Route]] = {}
         asked = {host for route in near for host in route.match.host}
         everywhere = any(host.startswith("*") for host in asked)
-        for key, entry in configuration.entries.items() if asked else ():
-            if not key.startswith("route:"):
-                continue
-            for host in entry.value.match.host:
-                if everywhere or host in asked or host.startswith("*"):
-                    self._place(host, entry.value)
+        on_host = configuration.on_host if asked else {}
+        for host in on_host if everywhere else asked.union(host for host in on_host if host[0] == "*"):
+            for entry in on_host.get(host, ()):
+                self._place(host, entry.value)
         self._wild = tuple({host for host, _ in self._by_place if host.startswith("*")})
 
     def _place(self, host: str, route: Route) -> None:

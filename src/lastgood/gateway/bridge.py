@@ -15,9 +15,8 @@ from envoy.extensions.common.matching.v3 import extension_matcher_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2
 
 from lastgood.gateway import names
-from lastgood.gateway.compile import digest_of_resources
 from lastgood.gateway.packing import extension
-from lastgood.gateway.snapshot import CLUSTER, EXTENSION, SCOPE, Resource, Snapshot
+from lastgood.gateway.snapshot import CLUSTER, EXTENSION, SCOPE, Resource, Snapshot, digest_of_resources
 
 
 def bridge(previous: Snapshot, wanted: Snapshot) -> Snapshot | None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable, Mapping
 
 from lastgood.config.configuration import Configuration
 from lastgood.gateway.outline import Outline, outline
-from lastgood.gateway.snapshot import Resource
-from lastgood.gateway.tables import NOTHING, Index, advance
+from lastgood.gateway.snapshot import Resource, Snapshot, digest_of_type, digest_of_types
+from lastgood.gateway.tables import NOTHING, Index, Key, Table, advance
 
 _KEPT = 4
 _ROUNDS = 4
@@ -22,6 +22,27 @@ class CompileCache:
         self._indexes: list[Index] = []
         self._resources: OrderedDict[Hashable, Resource] = OrderedDict()
         self._used = 0
+        self._types: dict[str, list[tuple[Mapping[str, Resource], str]]] = {}
+        self.settled: Mapping[Key, tuple[Table, Resource]] = {}
+        """The resources of the tables that both generations shared last."""
+
+    def keep_settled(self, settled: Mapping[Key, tuple[Table, Resource]]) -> None:
+        """For the next compilation; they count as used, so that the store keeps room for as many."""
+        self.settled = settled
+        self._used += len(settled)
+
+    def snapshot(self, resources: Mapping[str, Mapping[str, Resource]]) -> Snapshot:
+        """A snapshot; a type that is as it was in one of the last few is the same object, and costs nothing."""
+        same: dict[str, Mapping[str, Resource]] = {}
+        digests: dict[str, str] = {}
+        for type_url, made in resources.items():
+            known = self._types.setdefault(type_url, [])
+            found = next((pair for pair in known if pair[0] is made or pair[0] == made), None)
+            if found is None:
+                found = (made, digest_of_type(made))
+                self._types[type_url] = [found, *known[: _KEPT - 1]]
+            same[type_url], digests[type_url] = found
+        return Snapshot(same, digest_of_types(digests))
 
     def outline(self, configuration: Configuration) -> Outline:
         """The outline of a configuration."""

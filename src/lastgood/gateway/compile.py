@@ -6,9 +6,9 @@ configured), headers, cors, ip, jwt, claims, keys, release, limit-0 ..., router.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
+from operator import attrgetter
 
 from lastgood.config.model import Listener, RateLimit
 from lastgood.errors import Unavailable
@@ -89,7 +89,14 @@ def compile_snapshot(
         RUNTIME: _by_name([runtime_resource(traffic.candidate.release if traffic.candidate else None, percent)]),
     }
     cache.finish()
-    return Snapshot(resources, digest_of_resources(resources))
+    return cache.snapshot(resources)
+
+
+def with_percent(snapshot: Snapshot, traffic: Traffic, cache: CompileCache) -> Snapshot:
+    """The same generations with another share of requests: one resource differs."""
+    release = traffic.candidate.release if traffic.candidate else None
+    runtime = _by_name([runtime_resource(release, traffic.percent if traffic.candidate else 0.0)])
+    return cache.snapshot({**snapshot.resources, RUNTIME: runtime})
 
 
 def wanted_limits(traffic: Traffic) -> dict[str, RateLimit]:
@@ -168,9 +175,8 @@ def _extensions(
     base, candidate = labels[0], labels[1] if len(labels) > 1 else None
     wildcards: dict[str, set[str]] = {}
     for index in indexes:
-        for name, host in index.tables:
-            if host.startswith("*."):
-                wildcards.setdefault(name, set()).add(host)
+        for name, host in index.wildcards:
+            wildcards.setdefault(name, set()).add(host)
     made = [
         make(("jwt", tuple(item.digest for item in tokens)), lambda: jwt_filter(tokens)),
         keys_filter(keys, secrets),
@@ -190,17 +196,39 @@ def _scopes(
 ) -> dict[str, Resource]:
     """One resource for each listener and host pattern of either generation."""
     base, candidate = indexes[0], indexes[-1]
+    theirs_of = candidate.tables
+    settled_before = cache.settled
+    settled_now: dict[Key, tuple[Table, Resource]] = {}
     made = []
-    for key in {**base.tables, **candidate.tables}:
-        if key[0] not in listeners:
-            continue
-        mine = base.tables.get(key) or base.table(key)
-        theirs = candidate.tables.get(key) or candidate.table(key)
-        if mine is theirs or mine.signature == theirs.signature:
-            made.append(_settled(key, mine, cache))
-        else:
-            made.append(_changing(key, mine, theirs, (labels[0], labels[-1]), cache))
+    for key, mine in base.tables.items():
+        theirs = theirs_of.get(key)
+        if mine is theirs and (before := settled_before.get(key)) is not None and before[0] is mine:
+            settled_now[key] = before  # as it was: of thousands, nearly all
+            made.append(before[1])
+        elif key[0] in listeners:
+            made.append(_scope(key, mine, theirs or candidate.table(key), labels, cache, settled_now))
+    made += [
+        _scope(key, base.table(key), theirs_of[key], labels, cache, settled_now)
+        for key in theirs_of.keys() - base.tables.keys()
+        if key[0] in listeners
+    ]
+    cache.keep_settled(settled_now)
     return _by_name(made)
+
+
+def _scope(
+    key: Key,
+    mine: Table,
+    theirs: Table,
+    labels: list[Label],
+    cache: CompileCache,
+    settled_now: dict[Key, tuple[Table, Resource]],
+) -> Resource:
+    if mine is not theirs and mine.signature != theirs.signature:
+        return _changing(key, mine, theirs, (labels[0], labels[-1]), cache)
+    made = _settled(key, mine, cache)
+    settled_now[key] = (mine, made)
+    return made
 
 
 def _settled(key: Key, table: Table, cache: CompileCache) -> Resource:
@@ -218,14 +246,4 @@ def _changing(key: Key, base: Table, candidate: Table, labels: tuple[Label, Labe
 
 
 def _by_name(resources: Iterable[Resource]) -> dict[str, Resource]:
-    return {made.name: made for made in sorted(resources, key=lambda made: made.name)}
-
-
-def digest_of_resources(resources: Mapping[str, Mapping[str, Resource]]) -> str:
-    """The digest of a snapshot, of the names and versions in it."""
-    lines = [
-        f"{type_url}\0{name}\0{made.version}\n"
-        for type_url in sorted(resources)
-        for name, made in resources[type_url].items()
-    ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return {made.name: made for made in sorted(resources, key=attrgetter("name"))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lastgood.config.configuration import Configuration
+from lastgood.config.configuration import Configuration, digest_of
 
 _PREFIX = "type.googleapis.com/envoy."
 CLUSTER = _PREFIX + "config.cluster.v3.Cluster"
@@ -56,3 +56,18 @@ class Snapshot:
 
     resources: Mapping[str, Mapping[str, Resource]]
     digest: str
+
+
+def digest_of_resources(resources: Mapping[str, Mapping[str, Resource]]) -> str:
+    """The digest of a snapshot: of the digests of its types."""
+    return digest_of_types({type_url: digest_of_type(made) for type_url, made in resources.items()})
+
+
+def digest_of_type(resources: Mapping[str, Resource]) -> str:
+    """Of the names and versions of one type's resources."""
+    return digest_of("".join([f"{name}\0{made.version}\n" for name, made in resources.items()]).encode())
+
+
+def digest_of_types(digests: Mapping[str, str]) -> str:
+    """Of the digests by type."""
+    return digest_of("".join(f"{type_url}\0{digests[type_url]}\n" for type_url in sorted(digests)).encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lastgood.config.configuration import Configuration, Entry, canonical, changed_keys
 from lastgood.config.model import Route
@@ -54,6 +55,11 @@ class Index:
     rules: Mapping[Key, Rule] = field(default_factory=dict)
     hosts: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
     tables: Mapping[Key, Table] = field(default_factory=dict)
+
+    @cached_property
+    def wildcards(self) -> tuple[Key, ...]:
+        """The wildcard hosts among the tables, ``*`` alone left out."""
+        return tuple(key for key in self.tables if key[1].startswith("*."))
 
     def table(self, key: Key) -> Table:
         """The table that serves a host pattern, be it a pattern of this configuration or not."""

@@ -23,6 +23,7 @@ from lastgood.interfaces.http.app import Control, make_app
 from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.lifecycle import controller_spec
 from lastgood.interfaces.renewal import watch_certificates
+from lastgood.interfaces.sweeping import sweep
 from lastgood.operations.follow import follow
 from lastgood.operations.loop import Loop
 from lastgood.settings import Places, find_places, prepare
@@ -92,6 +93,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         _renew(made),
         _keep_supervisor(made),
         watch_certificates(made.loop, made.configurations, made.gateway.refresh),
+        sweep(made.loop),
     ]
     if made.options.follow and made.verbs.drafting and made.loop.damage is None:
         watches.append(follow(made.verbs, made.verbs.drafting.repository, made.options.follow, made.clock))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from lastgood.config.configuration import Configuration, Entry, canonical, digest_of
+from lastgood.config.configuration import SECTIONS, Configuration, Entry, digest_of
 from lastgood.config.load import Cache, Loaded, load
 from lastgood.config.parse import is_source
 from lastgood.config.repository_files import RepositoryItem
@@ -32,7 +32,7 @@ class Drafted:
     configuration: Configuration
     contents: Mapping[str, bytes] = field(repr=False)
     warnings: tuple[Problem, ...]
-    uncommitted: tuple[str, ...]
+    uncommitted: tuple[str, ...] = ()
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Drafting:
     _cache: Cache = field(default_factory=Cache)
 
     def draft(self, text: str, branch: str | None = None) -> Drafted:
-        """What a revision would release; ``branch`` is where it is known to come from.
+        """What a revision would release; ``branch`` is where it is known to come from. Uncommitted files are not asked.
 
         Raises ``ConfigError`` with every problem, ``UsageError`` or ``Unavailable`` for the revision.
         """
@@ -74,7 +74,7 @@ class Drafting:
         )
         contents = {**contents_of(configuration), **dict(attached.values())}
         warnings = (*loaded.warnings, *made.warnings)
-        return Drafted(draft, configuration, contents, warnings, self._uncommitted(revision))
+        return Drafted(draft, configuration, contents, warnings)
 
     def load(self, revision: Revision) -> Loaded:
         """The checked configuration of a commit."""
@@ -103,8 +103,14 @@ class Drafting:
         head = self.repository.head()
         return head.branch if head.oid == revision.oid else None
 
-    def _uncommitted(self, revision: Revision) -> tuple[str, ...]:
-        if self.repository.head().oid != revision.oid:
+    def draft_and_look(self, text: str) -> Drafted:
+        """The same, with the files whose changes the revision lacks."""
+        drafted = self.draft(text)
+        return replace(drafted, uncommitted=self.uncommitted(drafted.draft.revision))
+
+    def uncommitted(self, revision: str | None) -> tuple[str, ...]:
+        """The configuration's files that are changed and not committed, if it is the revision that is checked out."""
+        if self.repository.head().oid != revision:
             return ()
         return tuple(change.path for change in self.repository.uncommitted([MAIN_FILE, MORE_FILES]))
 
@@ -125,17 +131,18 @@ class Drafting:
         movable = {maker.kind for maker in self.makers}
         problems = [
             Problem(entry.file, entry.line, f"{entry.kind} {entry.name} cannot be deployed yet", "take it out")
-            for entry in configuration.entries.values()
-            if entry.kind in ("service", "function", "database") and entry.kind not in movable
+            for key, entry in configuration.entries.items()
+            if key.startswith(("service:", "function:", "database:")) and entry.kind not in movable
         ]
         if problems:
             raise ConfigError(tuple(problems))
 
 
 def parts_of(configuration: Configuration) -> dict[str, str]:
-    """The content digest of each part."""
-    mine = sorted((key, entry.digest) for key, entry in configuration.entries.items() if entry.kind in GATEWAY_KINDS)
-    return {GATEWAY: digest_of(canonical(mine))}
+    """The content digest of the gateway: of the digests of its entries, each of which covers its key."""
+    others = tuple(f"{kind}:" for kind in SECTIONS if kind not in GATEWAY_KINDS)
+    mine = [entry.digest for key, entry in configuration.entries.items() if not key.startswith(others)]
+    return {GATEWAY: digest_of("".join(sorted(mine)).encode())}
 
 
 def contents_of(configuration: Configuration) -> dict[str, bytes]:

@@ -40,7 +40,7 @@ def drafted(made: Drafted) -> dict[str, Any]:
         "branch": made.draft.branch,
         "warnings": [str(problem) for problem in made.warnings],
         "uncommitted": list(made.uncommitted),
-        "routes": len(made.configuration.routes),
+        "routes": sum(key.startswith("route:") for key in made.configuration.entries),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -45,11 +45,15 @@ class Verbs:
 
     async def deploy(self, revision: str, ask: DeployAsk, *, branch: str | None = None) -> dict[str, Any]:
         """Begin to deploy a revision; returns the release and deployment numbers and what a person should see."""
-        drafted = await asyncio.to_thread(self._drafting().draft, revision, branch)
+        drafting = self._drafting()
+        drafted = await asyncio.to_thread(drafting.draft, revision, branch)
         await asyncio.to_thread(self.journal.put_contents, drafted.contents)
         answer = await self.loop.ask(partial(self._deploy, drafted, ask))
-        changes = await asyncio.to_thread(self._changes_to_live, answer)
-        return {**answer, **reporting.drafted(drafted), "changes": changes}
+        uncommitted, changes = await asyncio.gather(
+            asyncio.to_thread(drafting.uncommitted, drafted.draft.revision),
+            asyncio.to_thread(self._changes_to_live, answer),
+        )
+        return {**answer, **reporting.drafted(replace(drafted, uncommitted=uncommitted)), "changes": changes}
 
     def _deploy(self, drafted: Drafted, ask: DeployAsk, view: View) -> Outcome:
         def store(release: Release, entries: Mapping[str, str]) -> str:
@@ -68,7 +72,7 @@ class Verbs:
 
     async def plan_deploy(self, revision: str) -> dict[str, Any]:
         """What deploying a revision would do."""
-        drafted = await asyncio.to_thread(self._drafting().draft, revision)
+        drafted = await asyncio.to_thread(self._drafting().draft_and_look, revision)
         view = self.loop.view()
         live = live_now(view.state)
         old = self.configurations.of(live) if live is not None else None
@@ -79,7 +83,7 @@ class Verbs:
 
     async def check(self, revision: str) -> dict[str, Any]:
         """Read and check a revision; raises ``ConfigError`` with every problem."""
-        return reporting.drafted(await asyncio.to_thread(self._drafting().draft, revision))
+        return reporting.drafted(await asyncio.to_thread(self._drafting().draft_and_look, revision))
 
     def _drafting(self) -> Drafting:
         if self.drafting is None:

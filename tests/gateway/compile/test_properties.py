@@ -14,7 +14,7 @@ from tests.gateway.compile.model_envoy import Request, expected, outcome, routed
 from lastgood.config import model
 from lastgood.config.configuration import Configuration, Entry, make_entry
 from lastgood.gateway.cache import CompileCache
-from lastgood.gateway.compile import compile_snapshot
+from lastgood.gateway.compile import compile_snapshot, with_percent
 from lastgood.gateway.names import CATCH_ALL
 from lastgood.gateway.slots import SlotTable
 from lastgood.gateway.snapshot import RUNTIME, SCOPE, Generation, Snapshot, Traffic
@@ -59,9 +59,13 @@ def _configuration(routes: dict[str, Any], variant: int = 0) -> Configuration:
     )
 
 
-def _compile(*generations: Configuration, percent: float = 0, cache: CompileCache | None = None) -> Snapshot:
+def _traffic(*generations: Configuration, percent: float = 0) -> Traffic:
     numbered = [Generation(number, item) for number, item in enumerate(generations, 1)]
-    traffic = Traffic(numbered[0], numbered[1] if len(numbered) > 1 else None, percent)
+    return Traffic(numbered[0], numbered[1] if len(numbered) > 1 else None, percent)
+
+
+def _compile(*generations: Configuration, percent: float = 0, cache: CompileCache | None = None) -> Snapshot:
+    traffic = _traffic(*generations, percent=percent)
     return compile_snapshot(traffic, secrets={}, slots=SlotTable(), certificates={}, cache=cache or CompileCache())
 
 
@@ -143,6 +147,8 @@ def test_a_share_touches_the_runtime_alone(one: dict[str, Any], other: dict[str,
     differing = {kind for kind in before.resources if before.resources[kind] != after.resources[kind]}
     assert differing <= {RUNTIME}
     assert (before.digest == after.digest) == (before.resources == after.resources)
+    moved = with_percent(before, _traffic(base, candidate, percent=high), CompileCache())
+    assert moved == after
 
 
 def _large(hosts: int, each: int) -> dict[str, Entry]:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 
 from lastgood.config.model import Listener
 from lastgood.errors import LastgoodError, Unavailable
 from lastgood.gateway.cache import CompileCache
-from lastgood.gateway.compile import compile_snapshot, wanted_limits
+from lastgood.gateway.compile import compile_snapshot, wanted_limits, with_percent
 from lastgood.gateway.slots import SlotTable, assign
 from lastgood.gateway.snapshot import Generation, Snapshot, Traffic
 
 Resolve = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class _MadeOf:
+    """All that a snapshot depends on, save the share of requests."""
+
+    generations: tuple[Generation, ...]
+    secrets: Mapping[str, str] = field(repr=False)
+    slots: SlotTable
+    certificates: Mapping[str, tuple[str, str]] = field(repr=False)
 
 
 class Snapshots:
@@ -28,19 +39,25 @@ class Snapshots:
         self._lock = threading.Lock()
         self._slots = _read_slots(slots_path)
         self._unguessable: dict[str, str] = {}
+        self._newest: tuple[_MadeOf, Snapshot] | None = None
 
     def build(self, traffic: Traffic) -> Snapshot:
         """The snapshot of a state; raises ``Unavailable`` for a secret or certificate that cannot be read."""
         with self._lock:
-            generations = [traffic.base, *([traffic.candidate] if traffic.candidate else [])]
+            generations = (traffic.base, *((traffic.candidate,) if traffic.candidate else ()))
             self._assign(traffic)
-            return compile_snapshot(
-                traffic,
-                secrets=self._secrets(generations),
-                slots=self._slots,
-                certificates=self._certificates(generations),
-                cache=self._cache,
-            )
+            made_of = _MadeOf(generations, self._secrets(generations), self._slots, self._certificates(generations))
+            if self._newest is None or self._newest[0] != made_of:
+                snapshot = compile_snapshot(
+                    traffic,
+                    secrets=made_of.secrets,
+                    slots=made_of.slots,
+                    certificates=made_of.certificates,
+                    cache=self._cache,
+                )
+                self._newest = (made_of, snapshot)
+                return snapshot
+            return with_percent(self._newest[1], traffic, self._cache)
 
     def _assign(self, traffic: Traffic) -> None:
         table = assign(self._slots, wanted_limits(traffic))

@@ -97,4 +97,4 @@ def _check_here(session: Session, revision: str) -> dict[str, Any]:
     drafting, why = make_drafting(session.places)
     if drafting is None:
         raise Unavailable(why, where=str(session.places.root), next="lastgood init, or git init, makes a repository")
-    return drafted(drafting.draft(revision))
+    return drafted(drafting.draft_and_look(revision))
