@@ -16,7 +16,7 @@ from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2
 
 from lastgood.gateway import names
 from lastgood.gateway.packing import extension
-from lastgood.gateway.snapshot import CLUSTER, EXTENSION, SCOPE, Resource, Snapshot, digest_of_resources
+from lastgood.gateway.snapshot import CLUSTER, ENDPOINTS, EXTENSION, SCOPE, Resource, Snapshot, digest_of_resources
 
 
 def bridge(previous: Snapshot, wanted: Snapshot) -> Snapshot | None:
@@ -33,8 +33,11 @@ def bridge(previous: Snapshot, wanted: Snapshot) -> Snapshot | None:
     if not going and extensions == new:
         return None
     scopes = dict(sorted({**going, **wanted.resources[SCOPE]}.items()))
-    clusters = dict(sorted({**previous.resources[CLUSTER], **wanted.resources[CLUSTER]}.items()))
-    resources = {**wanted.resources, CLUSTER: clusters, EXTENSION: extensions, SCOPE: scopes}
+    targets = {
+        type_url: dict(sorted({**previous.resources.get(type_url, {}), **wanted.resources.get(type_url, {})}.items()))
+        for type_url in (CLUSTER, ENDPOINTS)
+    }
+    resources = {**wanted.resources, **targets, EXTENSION: extensions, SCOPE: scopes}
     return replace(wanted, resources=resources, digest=digest_of_resources(resources))
 
 

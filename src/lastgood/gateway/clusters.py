@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.endpoint.v3 import endpoint_components_pb2
+from envoy.config.core.v3 import config_source_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
@@ -30,7 +31,10 @@ _MAX_RETRIES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a cluster is made of. ``endpoints`` are ``HOST:PORT`` or ``unix:/PATH``."""
+    """What a cluster is made of. ``endpoints`` are ``HOST:PORT`` or ``unix:/PATH``.
+
+    With a ``version`` they are no part of the cluster: they come as :func:`assignment`, and change without it.
+    """
 
     name: str
     endpoints: tuple[str, ...]
@@ -39,6 +43,7 @@ class Target:
     tls: bool = False
     connect_timeout_s: float = 2.0
     retry_budget: RetryBudget | None = None
+    version: str | None = None
 
 
 def upstream_target(name: str, upstream: Upstream) -> Target:
@@ -54,9 +59,11 @@ def upstream_target(name: str, upstream: Upstream) -> Target:
     )
 
 
-def service_target(name: str, service: Service | None, endpoints: tuple[str, ...]) -> Target:
+def service_target(
+    name: str, service: Service | None, endpoints: tuple[str, ...], version: str | None = None
+) -> Target:
     """A service (or a function, which has no health of its own) at the addresses of one release's version."""
-    return Target(name, endpoints, service.health if service else None)
+    return Target(name, endpoints, service.health if service else None, version=version)
 
 
 def cluster(target: Target, *, trusted_ca: str = TRUSTED_CA) -> Resource:
@@ -66,15 +73,41 @@ def cluster(target: Target, *, trusted_ca: str = TRUSTED_CA) -> Resource:
     _balancing(message)
     _limits(message, target.retry_budget)
     _protocol(message, target)
-    _endpoints(message, target)
     if target.health:
         _health(message, target.name, target.health)
     if target.tls:
         _tls(message, target, trusted_ca)
-    content: bytes = message.SerializeToString(deterministic=True)
-    message.name = f"{target.name}@{digest_of(content)[:8]}"
-    message.load_assignment.cluster_name = message.name
+    if target.version is None:
+        _endpoints(message, target)
+        content: bytes = message.SerializeToString(deterministic=True)
+        message.name = f"{target.name}@{digest_of(content)[:8]}"
+        message.load_assignment.cluster_name = message.name
+        return resource(message.name, message)
+    _discovered(message)
+    content = message.SerializeToString(deterministic=True) + target.version.encode()
+    message.name = message.eds_cluster_config.service_name = f"{target.name}@{digest_of(content)[:8]}"
     return resource(message.name, message)
+
+
+def assignment(cluster_name: str, endpoints: tuple[str, ...]) -> Resource:
+    """The endpoints of a cluster whose target has a version; none is a set like any other."""
+    message = endpoint_pb2.ClusterLoadAssignment(cluster_name=cluster_name)
+    if endpoints:
+        locality = message.endpoints.add()
+        for text in sorted(endpoints):
+            locality.lb_endpoints.append(_endpoint(text))
+    return resource(cluster_name, message)
+
+
+def _discovered(message: Any) -> None:
+    message.type = cluster_pb2.Cluster.EDS
+    source = message.eds_cluster_config.eds_config
+    source.ads.SetInParent()
+    source.resource_api_version = config_source_pb2.V3
+    # An endpoint that was taken out is on its way to be stopped: its last good health check keeps it in otherwise.
+    message.ignore_health_on_host_removal = True
+    # By default changes of health are collected for a second before they count.
+    message.common_lb_config.update_merge_window.SetInParent()
 
 
 def _balancing(message: Any) -> None:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from lastgood.config.model import Listener, RateLimit
 from lastgood.errors import Unavailable
 from lastgood.gateway.cache import CompileCache
-from lastgood.gateway.clusters import TRUSTED_CA, Target, cluster, service_target, upstream_target
+from lastgood.gateway.clusters import TRUSTED_CA, Target, assignment, cluster, service_target, upstream_target
 from lastgood.gateway.fences import both, settled
 from lastgood.gateway.labels import Label, answer_filter, release_filter
 from lastgood.gateway.listeners import certificate_secret, listener, same_socket
@@ -28,11 +28,13 @@ from lastgood.gateway.scopes import scope
 from lastgood.gateway.slots import SlotTable, assign
 from lastgood.gateway.snapshot import (
     CLUSTER,
+    ENDPOINTS,
     EXTENSION,
     LISTENER,
     RUNTIME,
     SCOPE,
     SECRET,
+    Generation,
     Resource,
     Snapshot,
     Traffic,
@@ -62,7 +64,7 @@ def compile_snapshot(
     generations = [traffic.base, *([traffic.candidate] if traffic.candidate else [])]
     outlines = [cache.outline(generation.configuration) for generation in generations]
     clusters = [
-        _clusters(outline, generation.endpoints, make, trusted_ca)
+        _clusters(outline, generation, make, trusted_ca)
         for outline, generation in zip(outlines, generations, strict=True)
     ]
     indexes = [
@@ -76,6 +78,7 @@ def compile_snapshot(
     percent = traffic.percent if traffic.candidate else 0.0
     resources = {
         CLUSTER: _by_name(made for named in clusters for made in named.values()),
+        ENDPOINTS: _by_name(_assignments(generations, clusters, make)),
         SECRET: _certificates(listeners, certificates),
         EXTENSION: _extensions(indexes, labels, policies, table, secrets, make),
         LISTENER: _by_name(
@@ -115,23 +118,32 @@ def _limits(policies: Mapping[str, Used]) -> dict[str, RateLimit]:
     return {digest: used.policy.rate_limit for digest, used in policies.items() if used.policy.rate_limit}
 
 
-def _clusters(
-    outline: Outline, endpoints: Mapping[str, tuple[str, ...]], make: Make, trusted_ca: str
-) -> dict[str, Resource]:
+def _clusters(outline: Outline, generation: Generation, make: Make, trusted_ca: str) -> dict[str, Resource]:
     """The cluster of every upstream and service, by the name of the target."""
+    endpoints = generation.endpoints
     targets = [upstream_target(name, upstream) for name, upstream in outline.upstreams.items()]
     targets.extend(
-        service_target(name, outline.services.get(name), endpoints.get(name, ()))
+        service_target(name, outline.services.get(name), endpoints.get(name, ()), generation.versions.get(name))
         for name in sorted({*outline.services, *endpoints})
     )
 
     def made(target: Target) -> Resource:
-        key = (target.name, target.endpoints, target.health, target.http2, target.tls, target.connect_timeout_s)
+        where = target.endpoints if target.version is None else target.version
+        key = (target.name, where, target.health, target.http2, target.tls, target.connect_timeout_s)
         budget = target.retry_budget
         share = (budget.percent, budget.minimum) if budget else None
         return make(("cluster", *key, share, trusted_ca), lambda: cluster(target, trusted_ca=trusted_ca))
 
     return {target.name: made(target) for target in targets}
+
+
+def _assignments(generations: list[Generation], clusters: list[dict[str, Resource]], make: Make) -> Iterable[Resource]:
+    """The endpoints of every version, by the name of its cluster."""
+    for generation, named in zip(generations, clusters, strict=True):
+        for target in generation.versions:
+            if target in named:
+                name, where = named[target].name, generation.endpoints.get(target, ())
+                yield make(("endpoints", name, where), partial(assignment, name, where))
 
 
 def _listeners(outlines: list[Outline]) -> dict[str, Listener]:

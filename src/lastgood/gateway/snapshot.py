@@ -24,12 +24,14 @@ class Generation:
     """A release as the gateway sees it.
 
     ``endpoints`` holds, for each service the configuration routes to, the addresses (``HOST:PORT`` or ``unix:/PATH``)
-    of this release's version.
+    of this release's version. Those that ``versions`` has a digest for may come and go without a route being touched:
+    they are resources of their own (EDS).
     """
 
     release: int
     configuration: Configuration
     endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

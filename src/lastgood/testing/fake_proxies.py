@@ -161,4 +161,5 @@ def digest_of_traffic(traffic: Traffic) -> str:
 
 def _content(generation: Generation) -> list[object]:
     entries = {key: entry.digest for key, entry in generation.configuration.entries.items()}
-    return [generation.release, entries, {name: list(where) for name, where in generation.endpoints.items()}]
+    endpoints = {name: list(where) for name, where in generation.endpoints.items()}
+    return [generation.release, entries, endpoints, dict(generation.versions)]

@@ -17,7 +17,8 @@ from lastgood.effects.envoy.fleet import Fleet
 from lastgood.effects.envoy.launcher import Handle, Launcher
 from lastgood.effects.envoy.server import AdsServer
 from lastgood.errors import Rejected, Unavailable
-from lastgood.gateway.snapshot import LISTENER, Resource, Snapshot
+from lastgood.gateway.clusters import assignment
+from lastgood.gateway.snapshot import ENDPOINTS, LISTENER, Resource, Snapshot
 
 _NAME = "preflight"
 _EMPTY = Snapshot({}, "empty")
@@ -28,8 +29,8 @@ _DYING_S = 2
 class Preflight:
     """One Envoy with its own ADS and admin sockets in ``folder`` (keep its path short).
 
-    Started at the first check, and again whenever it has died. Its listeners never bind. Its clusters are real: hosts
-    with an active health check are asked by this proxy too.
+    Started at the first check, and again whenever it has died. Its listeners never bind. Its clusters are real: the
+    upstreams with an active health check are asked by this proxy too.
     """
 
     def __init__(
@@ -140,10 +141,14 @@ class Preflight:
 
 
 def _without_ports(snapshot: Snapshot) -> Snapshot:
-    """The same state, except that no listener binds its address."""
+    """The same state, except that no listener binds its address, and that versions have no endpoints.
+
+    Instances would be asked for their health by this proxy too, even after they were stopped.
+    """
     listeners = snapshot.resources.get(LISTENER, {})
     unbound = {name: _unbound(resource) for name, resource in listeners.items()}
-    return Snapshot({**snapshot.resources, LISTENER: unbound}, snapshot.digest)
+    nowhere = {name: assignment(name, ()) for name in snapshot.resources.get(ENDPOINTS, {})}
+    return Snapshot({**snapshot.resources, LISTENER: unbound, ENDPOINTS: nowhere}, snapshot.digest)
 
 
 def _unbound(resource: Resource) -> Resource:

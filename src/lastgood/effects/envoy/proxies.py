@@ -188,9 +188,14 @@ def _same_generations(one: Traffic, other: Traffic) -> bool:
 def _same(one: Generation | None, other: Generation | None) -> bool:
     if one is other:
         return True
-    if one is None or other is None or one.release != other.release or one.endpoints != other.endpoints:
+    if one is None or other is None or one.release != other.release or _fixed(one) != _fixed(other):
         return False
     return one.configuration is other.configuration or _digests(one) == _digests(other)
+
+
+def _fixed(generation: Generation) -> dict[str, object]:
+    """What the clusters are made of; the endpoints of a version come and go without one."""
+    return {**generation.endpoints, **generation.versions}
 
 
 def _digests(generation: Generation) -> dict[str, str]:
