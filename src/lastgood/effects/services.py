@@ -68,14 +68,17 @@ class ServiceDriver:
         return facts
 
     async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
-        """``start`` and ``stop``; the same again changes nothing."""
+        """``start``, ``drain`` and ``stop``; the same again changes nothing."""
         name, digest = step.part.partition(":")[2], str(step.args["digest"])
         running = [match for state in await self._processes.list() if (match := _instance(state)) is not None]
         mine = [match for match in running if (match["name"], match["digest"]) == (name, digest)]
+        leaving = mine[int(step.args.get("keep", 0)) :]
+        if step.verb == "drain":
+            return {"leaving": len(leaving)}  # SIGTERM lets each finish what it has
         if step.verb == "stop":
-            for match in mine:
+            for match in leaving:
                 await self._processes.stop(match[0])
-            return {"stopped": len(mine)}
+            return {"stopped": len(leaving)}
         launch = self._launch_of(name, digest, int(step.args["release"]))
         self._launches[name, digest] = launch
         for _ in range(int(step.args["instances"]) - len(mine)):

@@ -154,22 +154,16 @@ def _advance(
         if step.id in ended or not step.needs <= ended:
             continue
         progress = deployment.progress.get(step.id)
-        if step.id in outstanding:
-            if progress is not None and (plan.goes_back or step.soft) and _is_late(step, progress, state, now):
-                error = f"took more than {step.deadline_s:g} s"
-                yield Append(deployment.number, ev.StepEnded(step.id, error=error))
-            elif progress is not None and step.deadline_s is not None:
-                yield WakeAt(max(step.deadline_s - watched_s(progress, state, now), 0.0) + 10 * RESOLUTION_S)
-            continue
-        if step.waits:
-            yield from _wait(deployment, step, progress, state, now)
+        if step.args.get("while") in ended:
+            yield Append(deployment.number, ev.StepEnded(step.id))
+        elif step.id in outstanding:
+            yield from _under_way(deployment, plan, step, progress, state, now)
         elif step.id in performed:
-            if holds(step.until, observed):
-                yield Append(deployment.number, ev.StepEnded(step.id))
-            elif plan.goes_back and progress is not None and _is_late(step, progress, state, now):
-                yield Append(deployment.number, _no_side_is_well(plan, step))
-            else:
-                yield Observe(deployment.number, step)
+            yield from _until(deployment, plan, step, progress, state, observed, now)
+        elif deployment.paused and not plan.goes_back:
+            continue
+        elif step.waits:
+            yield from _wait(deployment, step, progress, state, now)
         else:
             yield from _attempt(deployment, plan, step, progress, now)
     left_s = confirm_left_s(deployment, now)
@@ -177,12 +171,42 @@ def _advance(
         yield WakeAt(max(left_s, RESOLUTION_S))
 
 
+def _under_way(
+    deployment: Deployment, plan: Plan, step: Step, progress: Progress | None, state: State, now: Stamp
+) -> Iterator[Command]:
+    if progress is None or step.deadline_s is None:
+        return
+    if (plan.goes_back or step.soft) and _is_late(step, progress, state, now):
+        yield Append(deployment.number, ev.StepEnded(step.id, error=f"took more than {step.deadline_s:g} s"))
+    else:
+        yield WakeAt(max(step.deadline_s - watched_s(progress, state, now), 0.0) + 10 * RESOLUTION_S)
+
+
+def _until(
+    deployment: Deployment,
+    plan: Plan,
+    step: Step,
+    progress: Progress | None,
+    state: State,
+    observed: Observed,
+    now: Stamp,
+) -> Iterator[Command]:
+    if holds(step.until, observed):
+        yield Append(deployment.number, ev.StepEnded(step.id))
+    elif (plan.goes_back or step.soft) and progress is not None and _is_late(step, progress, state, now):
+        yield Append(deployment.number, _given_up(plan, step))
+    else:
+        yield Observe(deployment.number, step)
+
+
 def _is_late(step: Step, progress: Progress, state: State, now: Stamp) -> bool:
     return step.deadline_s is not None and watched_s(progress, state, now) > step.deadline_s
 
 
-def _no_side_is_well(plan: Plan, step: Step) -> ev.Halted:
+def _given_up(plan: Plan, step: Step) -> ev.Body:
     """Traffic stays where it is: going on would send it to something that is not observed healthy."""
+    if step.soft:
+        return ev.StepEnded(step.id, error=f"not so within {step.deadline_s:g} s")
     why = f"{step.shows or step.id}: not so within {step.deadline_s:g} s; requests stay where they are"
     elsewhere = (f"lastgood rollback r{plan.source}",) if plan.source else ()
     return ev.Halted(why, ("lastgood retry", *elsewhere))
@@ -229,7 +253,7 @@ def _wait(deployment: Deployment, step: Step, progress: Progress | None, state: 
         if not deployment.armed:
             yield Append(deployment.number, ev.StepEnded(step.id))
         return
-    if step.verb == "hold" and deployment.promoted:
+    if step.verb == "hold" and (deployment.promoted_all or step.id in deployment.promoted):
         yield Append(deployment.number, ev.StepEnded(step.id))
         return
     if step.verb == "bake" and state.verdict(int(step.args["release"])).name == "good":

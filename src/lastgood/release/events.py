@@ -81,9 +81,18 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """A person ended a hold."""
+    """A person ended a hold: that of ``step``, or all that are still to come."""
 
     by: str
+    step: StepId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A person stopped the way forward where it is; ``resumed`` lets it go on."""
+
+    by: str
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +170,7 @@ Body = (
     | Judged
     | Confirmed
     | Promoted
+    | Paused
     | AbortAsked
     | Superseded
     | Halted

@@ -51,7 +51,9 @@ class Deployment:
     deadline_from: Stamp | None = None
     confirm_within_s: float | None = None
     confirmed: bool = False
-    promoted: bool = False
+    promoted: frozenset[StepId] = frozenset()
+    promoted_all: bool = False
+    paused: bool = False
     abort_asked: str | None = None
     halted: ev.Halted | None = None
     ended: ev.Ended | None = None
@@ -180,7 +182,9 @@ def _reachable(args: Mapping[str, Any]) -> frozenset[int]:
 def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:
     match event.body:
         case ev.Planned(plan=plan, why=why):
-            return replace(deployment, plan=plan, progress={}, replanned=why, abort_asked=None, halted=None)
+            return replace(
+                deployment, plan=plan, progress={}, replanned=why, abort_asked=None, halted=None, paused=False
+            )
         case ev.StepStarted(step=step, attempt=attempt):
             begun = Progress("started", event.at, event.epoch, attempt)
             return replace(deployment, progress={**deployment.progress, step: begun}, halted=None)
@@ -193,8 +197,12 @@ def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:
             return replace(deployment, confirmed=True)
         case ev.Confirmed(extend_s=extend_s):
             return replace(deployment, deadline_from=event.at, confirm_within_s=extend_s)
-        case ev.Promoted():
-            return replace(deployment, promoted=True)
+        case ev.Promoted(step=None):
+            return replace(deployment, promoted_all=True)
+        case ev.Promoted(step=step) if step is not None:
+            return replace(deployment, promoted=deployment.promoted | {step})
+        case ev.Paused(resumed=resumed):
+            return replace(deployment, paused=not resumed)
         case ev.AbortAsked(why=why):
             return replace(deployment, abort_asked=why or "asked for")
         case ev.Halted() as halted:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import count
 from typing import Any
 
 from lastgood.errors import LastgoodError
@@ -17,10 +19,12 @@ from lastgood.operations.loop import Loop
 from lastgood.operations.world import World
 from lastgood.ports import Stamp
 from lastgood.release.events import Body, Event
+from lastgood.release.moves import move_of
 from lastgood.release.observed import Fact
 from lastgood.release.release import Release, services_of
 from lastgood.release.state import fold
 from lastgood.release.step import Step
+from lastgood.release.strategies.crews import share_of
 from lastgood.release.strategies.schema import is_older
 from lastgood.testing.fake_journal import FakeJournal, Pages
 from lastgood.testing.virtual_time import VirtualClock, run_virtual
@@ -77,13 +81,23 @@ class GatedJournal(FakeJournal):
 
 @dataclass
 class System:
-    """The things that are moved. ``broken`` names service digests that never become healthy."""
+    """The things that are moved.
+
+    ``broken`` names service digests that never become healthy, ``smoking`` those that fail their smoke checks.
+    ``drained`` counts instances without requests, ``most`` the largest number of instances of a service at once.
+    ``hooks`` are those that ran, with their release; ``says_back`` the releases that a hook wants taken back.
+    """
 
     releases: dict[int, Release]
     base: int | None = None
     candidate: int | None = None
     percent: float = 0.0
     instances: dict[tuple[str, str], int] = field(default_factory=dict)
+    drained: dict[tuple[str, str], int] = field(default_factory=dict)
+    most: dict[str, int] = field(default_factory=dict)
+    smoking: set[str] = field(default_factory=set)
+    hooks: list[tuple[str, int]] = field(default_factory=list)
+    says_back: set[int] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     refused: set[int] = field(default_factory=set)
     schema: dict[str, str] = field(default_factory=dict)
@@ -98,20 +112,44 @@ class System:
             found.add(self.candidate)
         return {number for number in found if number is not None}
 
+    def shares(self) -> dict[int, Fraction]:
+        """How much of the requests each of them gets."""
+        of_candidate = share_of(self.percent) if self.candidate is not None else Fraction(0)
+        both = {self.base: 1 - of_candidate, self.candidate: of_candidate}
+        return {number: both[number] for number in self.reachable()}
+
     def healthy(self, name: str, digest: str) -> int:
-        """Instances of a version that answer."""
-        return 0 if digest in self.broken else self.instances.get((name, digest), 0)
+        """Instances of a version that answer and get requests."""
+        if digest in self.broken:
+            return 0
+        return self.instances.get((name, digest), 0) - self.drained.get((name, digest), 0)
 
     def watch(self) -> None:
         """Note every request that could meet something that is not there."""
-        for number in self.reachable():
+        needed: dict[tuple[str, str], Fraction] = {}
+        for number, share in self.shares().items():
             release = self.releases[number]
             for name, digest in services_of(release).items():
-                if self.healthy(name, digest) < 1:
-                    self.violations.append(f"requests reach {name}@{digest} of r{number}, which is not healthy")
+                before = needed.get((name, digest), Fraction(0))
+                needed[name, digest] = before + share * (release.instances.get(name, 1) - self.spare(name))
             for name, version in release.schemas.items():
                 if is_older(self.schema.get(name, ""), version):
                     self.violations.append(f"r{number} serves on schema {self.schema.get(name)!r}, needs {version!r}")
+        for (name, digest), least in needed.items():
+            if (healthy := self.healthy(name, digest)) < least:
+                self.violations.append(f"requests reach {name}@{digest}: {healthy} healthy, {float(least):g} needed")
+        for name in {name for name, _ in self.instances}:
+            running = sum(count for (other, _), count in self.instances.items() if other == name)
+            self.most[name] = max(self.most.get(name, 0), running)
+
+    def spare(self, name: str) -> int:
+        """Instances that may be missing by what any reachable release says."""
+        moves = [move_of(self.releases[number], name) for number in self.loaded()]
+        return max((move.unavailable for move in moves if move.kind == "rolling"), default=0)
+
+    def loaded(self) -> set[int]:
+        """The releases that the gateway has."""
+        return {number for number in (self.base, self.candidate) if number is not None}
 
 
 @dataclass
@@ -138,6 +176,8 @@ class SimDriver:
         """Carry out, with a gate before and after."""
         self.gates.gate(f"before effect {key}")
         self.gates.effect(step)
+        if step.verb == "watch":
+            return await self._watch(step)
         await asyncio.sleep(self.system.seconds_per_effect)
         if self.gates.dead:
             raise asyncio.CancelledError(key)
@@ -165,10 +205,35 @@ class SimDriver:
         self.system.percent = step.args["percent"]
 
     def _start(self, step: Step) -> None:
-        self.system.instances[step.part.partition(":")[2], step.args["digest"]] = step.args["instances"]
+        version = step.part.partition(":")[2], step.args["digest"]
+        self.system.drained.pop(version, None)
+        self.system.instances[version] = max(self.system.instances.get(version, 0), step.args["instances"])
+
+    def _smoke(self, step: Step) -> None:
+        if step.args["digest"] in self.system.smoking:
+            raise LastgoodError("GET / answers 500, not 200")
+
+    def _drain(self, step: Step) -> None:
+        version = step.part.partition(":")[2], step.args["digest"]
+        self.system.drained[version] = max(0, self.system.instances.get(version, 0) - step.args["keep"])
 
     def _stop(self, step: Step) -> None:
-        self.system.instances.pop((step.part.partition(":")[2], step.args["digest"]), None)
+        self._drain(step)
+        version = step.part.partition(":")[2], step.args["digest"]
+        self.system.drained.pop(version, None)
+        keep = min(step.args["keep"], self.system.instances.pop(version, 0))
+        if keep:
+            self.system.instances[version] = keep
+
+    def _run(self, step: Step) -> None:
+        self.system.hooks.append((step.args["hook"], step.args["release"]))
+
+    async def _watch(self, step: Step) -> Mapping[str, Any]:
+        for _ in count():
+            if step.args["release"] in self.system.says_back:
+                break
+            await asyncio.sleep(step.args["every_s"])
+        raise LastgoodError(f"the hook of {step.part.partition(':')[2]} says: go back")
 
     def _migrate_up(self, step: Step) -> None:
         self.system.schema[step.part.partition(":")[2]] = step.args["to"]
@@ -202,7 +267,7 @@ class Simulation:
         journal = GatedJournal(self.pages, gates)
         journal.take_over("simulated", self.clock.now(), is_alive=False)
         driver = SimDriver(self.system, gates)
-        kinds = ("gateway", "service", "database", "git")
+        kinds = ("gateway", "service", "database", "git", "hook")
         self.loop = Loop(World(self.clock, journal, _one_observer(driver, kinds)), fold(journal.read()))
         self.loop.recover(pid=1)
         running = asyncio.ensure_future(self.loop.run())

@@ -7,11 +7,15 @@ and back. Where the target is no longer loaded, going back pushes its routes aga
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
 
 from lastgood.release.observed import Observed
 from lastgood.release.release import GATEWAY, Release, same_traffic
 from lastgood.release.step import Cond, Step, StepId
-from lastgood.release.strategies.blue_green import capacity
+from lastgood.release.strategies.climb import Shift
+from lastgood.release.strategies.crews import share_of
 
 ReleaseOf = Callable[[int], Release]
 PUSH_DEADLINE_S = 60.0
@@ -39,76 +43,67 @@ def silent(step_id: StepId, left: int, needs: frozenset[StepId]) -> Step:
     return Step(step_id, GATEWAY, "silent", args, needs=needs, soft=True, shows=f"see that r{left} gets no requests")
 
 
-def forward(
-    observed: Observed,
-    target: Release,
-    release_of: ReleaseOf,
-    *,
-    percent: float,
-    bake_s: float,
-    confirm: bool,
-    needs: frozenset[StepId],
-) -> list[Step]:
-    """Preflight, load, shift, (hold, shift the rest), bake, settle."""
-    number, name = target.number, target.name
-    base = _serving(observed)
-    able = capacity(target)
-    bake = Step("bake", GATEWAY, "bake", {"release": number, "for_s": bake_s}, shows=f"bake {name} for {bake_s:g} s")
-    if base is None or same_traffic(release_of(base), target):
-        preflight = _preflight(number, None, needs)
-        first = serve("serve", number, None, 0.0, f"serve {name}", needs | {preflight.id}, able)
-        watched = _watched(bake, confirm, frozenset({first.id}))
-        return [preflight, first, *watched]
-    preflight = _preflight(base, number, needs)
-    load = serve("load", base, number, 0.0, f"load {name} beside r{base}", needs | {preflight.id})
-    shows = f"shift {percent:g} % of the requests to {name}"
-    shift = serve("shift", base, number, percent, shows, frozenset({load.id}), able)
-    steps = [preflight, load, shift]
-    if percent < 100:
-        hold = Step(
-            "hold", GATEWAY, "hold", {"for_s": bake_s}, needs=frozenset({shift.id}), shows=f"hold at {percent:g} %"
-        )
-        full = serve("full", base, number, 100.0, f"shift all requests to {name}", frozenset({hold.id}), able)
-        steps += [hold, full]
-    shifted = frozenset({steps[-1].id})
-    steps += [silent("converged", base, shifted), *_watched(bake, confirm, shifted)]
-    ready = frozenset(step.id for step in steps)
-    return [*steps, serve("settle", number, None, 0.0, f"settle on {name}", ready)]
+@dataclass(frozen=True)
+class Loaded:
+    """Which generations the gateway has, and how much of the requests the candidate gets (0 to 100)."""
+
+    base: int | None
+    candidate: int | None
+    percent: float
+
+    @classmethod
+    def of(cls, observed: Observed) -> Loaded:
+        """As it is observed."""
+        seen = {name: observed.value(GATEWAY, name) for name in ("base", "candidate")}
+        return cls(seen["base"], seen["candidate"], observed.value(GATEWAY, "percent") or 0.0)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether both generations get requests."""
+        return self.candidate is not None and 0 < self.percent < 100
+
+    @property
+    def serving(self) -> int | None:
+        """What a new generation would be loaded beside."""
+        return self.candidate if self.candidate is not None and self.percent >= 100 else self.base
+
+    def side_of(self, target: Release, release_of: ReleaseOf) -> Literal["base", "candidate"] | None:
+        """On which side the target's traffic is loaded, None where it is not or nothing stands beside it."""
+        if self.base is None or self.candidate is None:
+            return None
+        if same_traffic(release_of(self.base), target):
+            return "base"
+        return "candidate" if same_traffic(release_of(self.candidate), target) else None
+
+    def share_of(self, side: str) -> Fraction:
+        """The share of the requests that a side gets."""
+        mine = share_of(self.percent)
+        return mine if side == "candidate" else 1 - mine
 
 
-def back(observed: Observed, target: Release, release_of: ReleaseOf, *, needs: frozenset[StepId]) -> list[Step]:
-    """Shift back where the target is still loaded, else push its routes again; then settle."""
-    base = observed.value(GATEWAY, "base")
-    candidate = observed.value(GATEWAY, "candidate")
-    number, name = target.number, target.name
-    able = capacity(target)
-    if base is not None and candidate is not None:
-        for loaded, percent in ((base, 0.0), (candidate, 100.0)):
-            if same_traffic(release_of(loaded), target):
-                shift = serve("shift", base, candidate, percent, f"shift all requests to {name}", needs, able)
-                left = base if percent else candidate
-                proof = silent("converged", left, frozenset({shift.id}))
-                return [shift, proof, serve("settle", number, None, 0.0, f"settle on {name}", frozenset({proof.id}))]
-    if base == number and candidate is None:
-        return []
-    return [serve("push", number, None, 0.0, f"push the routes of {name}", needs, able)]
+def towards(base: int, candidate: int, side: str, name: str) -> Shift:
+    """Shifts of requests to the release called ``name``, which is loaded on that side."""
+
+    def shift(step_id: StepId, share: Fraction, needs: frozenset[StepId], guard: tuple[Cond, ...]) -> Step:
+        percent = round(float(share * 100), 4)
+        how_much = "all" if share == 1 else f"{percent:g} % of the"
+        of_candidate = percent if side == "candidate" else round(100.0 - percent, 4)
+        return serve(step_id, base, candidate, of_candidate, f"shift {how_much} requests to {name}", needs, guard)
+
+    return shift
 
 
-def _serving(observed: Observed) -> int | None:
-    candidate = observed.value(GATEWAY, "candidate")
-    full = candidate is not None and observed.value(GATEWAY, "percent", 0.0) >= 100
-    base: int | None = candidate if full else observed.value(GATEWAY, "base")
-    return base
-
-
-def _preflight(base: int, candidate: int | None, needs: frozenset[StepId]) -> Step:
+def preflight(base: int, candidate: int | None, needs: frozenset[StepId]) -> Step:
+    """Try it on a proxy without traffic."""
     args = {"base": base, "candidate": candidate, "percent": 0.0}
     shows = "try it on a proxy without traffic"
     return Step("preflight", GATEWAY, "preflight", args, needs=needs, deadline_s=PREFLIGHT_DEADLINE_S, shows=shows)
 
 
-def _watched(bake: Step, confirm: bool, needs: frozenset[StepId]) -> list[Step]:
-    waits = [Step(bake.id, bake.part, bake.verb, bake.args, needs=needs, shows=bake.shows)]
+def watched(number: int, bake_s: float, confirm: bool, needs: frozenset[StepId]) -> list[Step]:
+    """The bake, and the confirmation beside it."""
+    shows = f"bake r{number} for {bake_s:g} s"
+    waits = [Step("bake", GATEWAY, "bake", {"release": number, "for_s": bake_s}, needs=needs, shows=shows)]
     if confirm:
         waits.append(Step("confirm", GATEWAY, "confirm", needs=needs, shows="wait for lastgood confirm"))
     return waits

@@ -1,0 +1,111 @@
+"""The way back: requests first, at once where the old version is warm; then Git; the schema last, if at all. Pure.
+
+What has to be started first is started, in batches only where the version that is left allows only so many instances.
+Nothing here holds, bakes or waits for a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from lastgood.release.forward import instances_left
+from lastgood.release.observed import Observed
+from lastgood.release.release import same_traffic
+from lastgood.release.step import Step
+from lastgood.release.strategies import crews, hooks, instances, routes, schema
+from lastgood.release.strategies.climb import Climb
+from lastgood.release.strategies.crew import Crew
+from lastgood.release.strategies.instances import Needs, ids
+from lastgood.release.strategies.ladder import ALL, Rung, ladder
+from lastgood.release.wanted import ReleaseOf, Wanted
+
+REVERT_DEADLINE_S = 120.0
+
+
+def steps_back(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> list[Step]:
+    """All steps back to the wanted release."""
+    target = wanted.target
+    moving = crews.back(observed, target, crews.reached(observed, release_of))
+    expand = schema.expand(observed, target)
+    moved, settled = _moved(observed, wanted, release_of, moving, ids(expand))
+    steps = [*expand, *moved]
+    shifted = ids(steps)
+    steps += settled
+    if wanted.revert is not None:
+        steps.append(_revert(wanted, needs=shifted))
+    everything = ids([*expand, *moved, *settled])
+    leaving = instances.idle(observed, target)
+    stops = instances.dependants_first(instances_left(leaving, wanted, everything, []), wanted.source or target)
+    again = [
+        replace(step, soft=True)
+        for step in instances.start(target, instances.short(observed, target, moving), needs=everything | ids(stops))
+    ]
+    undo: list[Step] = []
+    if wanted.source is not None and wanted.source.number > target.number:
+        names = frozenset(name for name, _ in leaving) | {crew.name for crew in moving}
+        undo = hooks.undo(wanted.source, names, shifted)
+    steps += [*undo, *stops, *again]
+    if wanted.with_schema:
+        steps += schema.contract(observed, target, needs=everything | ids(stops))
+    return steps
+
+
+def _moved(
+    observed: Observed, wanted: Wanted, release_of: ReleaseOf, moving: tuple[Crew, ...], needs: Needs
+) -> tuple[list[Step], list[Step]]:
+    """What brings the requests back, and what follows on that."""
+    target, number, name = wanted.target, wanted.target.number, wanted.target.name
+    loaded = routes.Loaded.of(observed)
+    side = loaded.side_of(target, release_of)
+    share = loaded.share_of(side) if side is not None else Fraction(0)
+    rungs = ladder(moving, (), share) or (Rung({}, ALL, {}, moving),)
+    if side is not None:
+        assert loaded.base is not None
+        assert loaded.candidate is not None
+        left = loaded.candidate if side == "base" else loaded.base
+        made = _climbed(wanted, rungs, (loaded.base, loaded.candidate, side), share, needs)
+        return made, _settled(wanted, left, ids(made))
+    in_batches = len(rungs) > 1 and loaded.candidate is None and loaded.base is not None
+    if in_batches and loaded.base is not None and not same_traffic(release_of(loaded.base), target):
+        load = routes.serve("load", loaded.base, number, 0.0, f"load {name} beside r{loaded.base}", needs)
+        made = [load, *_climbed(wanted, rungs, (loaded.base, number, "candidate"), Fraction(0), ids([load]))]
+        return made, _settled(wanted, loaded.base, ids(made))
+    totals = {crew.name: crew.size for crew in moving if crew.healthy < crew.size}
+    starts = instances.start(target, totals, needs=needs)
+    if loaded.base == number and loaded.candidate is None:
+        return starts, []
+    full = instances.able(moving, ALL)
+    push = routes.serve("push", number, None, 0.0, f"push the routes of {name}", needs | ids(starts), full)
+    return [*starts, push], []
+
+
+def _climbed(
+    wanted: Wanted, rungs: tuple[Rung, ...], sides: tuple[int, int, str], share: Fraction, needs: Needs
+) -> list[Step]:
+    """A shift is made even where all requests are back already: the proxies may not have heard."""
+    base, candidate, side = sides
+    shift = routes.towards(base, candidate, side, wanted.target.name)
+    if share == 1 and not any(rung.starts or rung.stops for rung in rungs):
+        return [shift("shift", ALL, needs, instances.able(rungs[-1].crews, ALL))]
+    return Climb(wanted.target, shift).steps(rungs, share, needs)
+
+
+def _settled(wanted: Wanted, left: int, needs: Needs) -> list[Step]:
+    proof = routes.silent("converged", left, needs)
+    number, name = wanted.target.number, wanted.target.name
+    return [proof, routes.serve("settle", number, None, 0.0, f"settle on {name}", ids([proof]))]
+
+
+def _revert(wanted: Wanted, needs: Needs) -> Step:
+    revert = wanted.revert
+    assert revert is not None
+    args = {
+        "bad": revert.bad,
+        "target": revert.target,
+        "branch": revert.branch,
+        "release": wanted.target.number,
+        "left": wanted.source.number if wanted.source else 0,
+    }
+    shows = f"write the revert commit on {revert.branch}"
+    return Step("revert", "git", "revert", args, needs=needs, deadline_s=REVERT_DEADLINE_S, soft=True, shows=shows)
