@@ -19,7 +19,7 @@ def check_files(fragments: Iterable[Fragment], read_file: ReadFile) -> tuple[dic
         for entry in fragment.shared:
             path: tuple[str, ...] = ()
             try:
-                if isinstance(entry.value, Service):
+                if isinstance(entry.value, Service) and entry.value.source is not None:
                     path = ("source",)
                     find_folder(entry.value.source, read_file)
                 elif isinstance(entry.value, Database):

@@ -233,19 +233,49 @@ class Upstream(Section):
     retry_budget: RetryBudget = RetryBudget()
 
 
+class InstanceHealth(Health):
+    """How to see that an instance is able to work: a GET that is answered with 2xx, or what is named instead."""
+
+    tcp: Flag = Field(default=False, description="it is enough that it takes connections")
+    command: tuple[str, ...] = Field(default=(), description="argv, run beside it with its PORT; exit code 0 is well")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> InstanceHealth:
+        if (self.tcp or self.command) and ("path" in self.model_fields_set or (self.tcp and self.command)):
+            raise ValueError("one of path, tcp and command is needed, not several")
+        return self
+
+
+class Archive(Section):
+    """Code that was packed elsewhere, known by its digest."""
+
+    url: Annotated[str, Field(pattern=r"^(file:///|https?://).+$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Service(Section):
     """Code that we run as processes."""
 
-    source: str = Field(description="folder of the repository that holds the code")
+    source: str | None = Field(default=None, description="folder of the repository that holds the code")
+    archive: Archive | None = Field(default=None, description="in place of source: .tar, .tar.gz, .tar.xz, .zip, .whl")
+    build: tuple[str, ...] = Field(
+        default=(), description="argv, run once in the folder with the code before it starts"
+    )
+    build_timeout_s: Positive = Field(default=600.0, alias="build_timeout")
     command: tuple[str, ...] = Field(min_length=1, description="argv; gets PORT in its environment")
     instances: Whole = Field(default=1, ge=1, le=1000)
-    health: Health = Health()
+    health: InstanceHealth = InstanceHealth()
     environment: dict[str, str] = Field(default={}, description="NAME: text, or secret:NAME")
     drain_s: Duration = Field(default=10.0, alias="drain", description="between SIGTERM and SIGKILL")
     strategy: Strategy = Strategy()
     depends_on: Names = Field(default=(), description="services that have to be healthy before it starts")
     smoke: tuple[SmokeCheck, ...] = Field(default=(), description="asked of a new version before it gets requests")
     hooks: Hooks = Hooks()
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Service:
+        exactly_one(self, "source", "archive")
+        return self
 
 
 class Database(Section):

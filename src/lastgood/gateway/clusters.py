@@ -13,7 +13,7 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from lastgood.config.configuration import digest_of
-from lastgood.config.model import Health, RetryBudget, Service, Upstream
+from lastgood.config.model import Health, InstanceHealth, RetryBudget, Service, Upstream
 from lastgood.errors import Refused
 from lastgood.gateway.packing import packed, resource
 from lastgood.gateway.snapshot import Resource
@@ -73,7 +73,7 @@ def cluster(target: Target, *, trusted_ca: str = TRUSTED_CA) -> Resource:
     _balancing(message)
     _limits(message, target.retry_budget)
     _protocol(message, target)
-    if target.health:
+    if target.health and not (isinstance(target.health, InstanceHealth) and target.health.command):
         _health(message, target.name, target.health)
     if target.tls:
         _tls(message, target, trusted_ca)
@@ -192,9 +192,12 @@ def _health(message: Any, name: str, health: Health) -> None:
     check.no_traffic_interval.CopyFrom(check.interval)
     check.unhealthy_threshold.value = health.unhealthy
     check.healthy_threshold.value = health.healthy
+    check.interval_jitter_percent = 10
+    if isinstance(health, InstanceHealth) and health.tcp:
+        check.tcp_health_check.SetInParent()
+        return
     check.http_health_check.path = health.path
     check.http_health_check.host = name
-    check.interval_jitter_percent = 10
 
 
 def _tls(message: Any, target: Target, trusted_ca: str) -> None:

@@ -12,7 +12,7 @@ from lastgood.config.parse import is_source
 from lastgood.config.repository_files import RepositoryItem
 from lastgood.errors import ConfigError, Problem
 from lastgood.operations.deploy import Draft
-from lastgood.operations.makers import Maker, attachment_digest, together
+from lastgood.operations.makers import Maker, Preparation, attachment_digest, together
 from lastgood.ports import Repository, Revision, SourceFile
 from lastgood.release.moves import moves_of
 from lastgood.release.release import GATEWAY
@@ -33,6 +33,15 @@ class Drafted:
     contents: Mapping[str, bytes] = field(repr=False)
     warnings: tuple[Problem, ...]
     uncommitted: tuple[str, ...] = ()
+    preparations: tuple[Preparation, ...] = ()
+
+    def prepared(self) -> Drafted:
+        """Ready to be deployed: everything is fetched and built. Blocks; raises what a preparation raises."""
+        made = {key: content for prepare in self.preparations for key, content in prepare().items()}
+        attached = {key: (attachment_digest(key, content), content) for key, content in made.items()}
+        entries = {**self.draft.entries, **{key: digest for key, (digest, _) in attached.items()}}
+        contents = {**self.contents, **dict(attached.values())}
+        return replace(self, draft=replace(self.draft, entries=entries), contents=contents, preparations=())
 
 
 @dataclass
@@ -74,7 +83,7 @@ class Drafting:
         )
         contents = {**contents_of(configuration), **dict(attached.values())}
         warnings = (*loaded.warnings, *made.warnings)
-        return Drafted(draft, configuration, contents, warnings)
+        return Drafted(draft, configuration, contents, warnings, preparations=made.preparations)
 
     def load(self, revision: Revision) -> Loaded:
         """The checked configuration of a commit."""
@@ -106,13 +115,15 @@ class Drafting:
     def draft_and_look(self, text: str) -> Drafted:
         """The same, with the files whose changes the revision lacks."""
         drafted = self.draft(text)
-        return replace(drafted, uncommitted=self.uncommitted(drafted.draft.revision))
+        return replace(drafted, uncommitted=self.uncommitted(drafted))
 
-    def uncommitted(self, revision: str | None) -> tuple[str, ...]:
-        """The configuration's files that are changed and not committed, if it is the revision that is checked out."""
-        if self.repository.head().oid != revision:
+    def uncommitted(self, drafted: Drafted) -> tuple[str, ...]:
+        """Files of the configuration and of services that are changed and not committed, if it is checked out."""
+        if self.repository.head().oid != drafted.draft.revision:
             return ()
-        return tuple(change.path for change in self.repository.uncommitted([MAIN_FILE, MORE_FILES]))
+        services = drafted.configuration.services.values()
+        sources = sorted(service.source for service in services if service.source is not None)
+        return tuple(change.path for change in self.repository.uncommitted([MAIN_FILE, MORE_FILES, *sources]))
 
     def _refuse_private_sockets(self, configuration: Configuration) -> None:
         """No route may lead to the proxies' admin pages or to the controller."""

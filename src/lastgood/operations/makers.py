@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,6 +10,11 @@ from lastgood.config.configuration import Configuration, digest_of
 from lastgood.errors import Problem
 from lastgood.ports import Repository, Revision
 from lastgood.release.release import Part
+
+Preparation = Callable[[], Mapping[str, bytes]]
+"""What takes its time and is done only for a deployment, never for a plan (fetch, build): it returns the attachments
+that tell of what came out, and raises ``LastgoodError`` where nothing did. Blocks; done again, it finds its work done.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Made:
     instances: Mapping[str, int] = field(default_factory=dict)
     keep_old_s: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+    preparations: tuple[Preparation, ...] = ()
 
 
 class Maker(Protocol):
@@ -54,4 +60,5 @@ def together(made: list[Made]) -> Made:
         instances={name: count for one in made for name, count in one.instances.items()},
         keep_old_s={name: kept_s for one in made for name, kept_s in one.keep_old_s.items()},
         warnings=tuple(problem for one in made for problem in one.warnings),
+        preparations=tuple(preparation for one in made for preparation in one.preparations),
     )

@@ -47,10 +47,12 @@ class Verbs:
         """Begin to deploy a revision; returns the release and deployment numbers and what a person should see."""
         drafting = self._drafting()
         drafted = await asyncio.to_thread(drafting.draft, revision, branch)
+        if drafted.preparations:
+            drafted = await asyncio.to_thread(drafted.prepared)
         await asyncio.to_thread(self.journal.put_contents, drafted.contents)
         answer = await self.loop.ask(partial(self._deploy, drafted, ask))
         uncommitted, changes = await asyncio.gather(
-            asyncio.to_thread(drafting.uncommitted, drafted.draft.revision),
+            asyncio.to_thread(drafting.uncommitted, drafted),
             asyncio.to_thread(self._changes_to_live, answer),
         )
         return {**answer, **reporting.drafted(replace(drafted, uncommitted=uncommitted)), "changes": changes}
