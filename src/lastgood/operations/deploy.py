@@ -9,7 +9,7 @@ from typing import Any
 from lastgood.errors import Conflict, Refused
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
-from lastgood.release.ledger import equal_before, held_by, live_now
+from lastgood.release.ledger import equal_before, held_by, known_good, live_now
 from lastgood.release.plan import Intent, Refusal
 from lastgood.release.planner import Wanted, make_plan
 from lastgood.release.release import Release, same_content
@@ -81,6 +81,7 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
         percent=ask.percent,
         confirm=ask.confirm_within_s is not None,
         keep_old_s=draft.keep_old_s,
+        warm=_stays_warm(view, live),
     )
     plan = make_plan(view.observed, wanted, view.release_of)
     if isinstance(plan, Refusal):
@@ -100,6 +101,16 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
         events.append((None, ev.Quarantined(release.number, release.parts, f"forced: {ask.why}", lifted=True)))
     answer = {"release": release.number, "deployment": number, "same_as": earlier if back else None}
     return Outcome(tuple(events), answer)
+
+
+def _stays_warm(view: View, live: int | None) -> tuple[int, ...]:
+    """The release that a verdict against the new one leads to, where that is not the live one itself."""
+    if live is None or view.state.verdict(live).name == "good":
+        return ()
+    try:
+        return (known_good(view.state, view.release_of, leaving=live).release,)
+    except Refused:
+        return ()
 
 
 def _release(draft: Draft, view: View) -> Release:
@@ -141,7 +152,7 @@ def _refuse_conflicts(ask: DeployAsk, view: View) -> None:
         raise Conflict(
             f"{active.name} waits for its confirmation", next="lastgood confirm, or lastgood abort, then deploy again"
         )
-    if ask.automatic:
+    if ask.automatic and not is_only_kept(active):
         raise Conflict(f"{active.name} is not over", next="it is tried again by itself")
     if not is_resting(active):
         raise Conflict(f"{active.name} is on its way to r{active.asked.target}", next="lastgood status --watch")
@@ -159,6 +170,14 @@ def is_resting(deployment: Deployment) -> bool:
     ]
     waiting = [step for step in deployment.plan.steps if step.waits and _is_started(deployment, step.id)]
     return bool(waiting) and not under_way
+
+
+def is_only_kept(deployment: Deployment) -> bool:
+    """Whether all that is under way is to keep an old version warm: the new one has its verdict."""
+    if deployment.plan is None or deployment.halted is not None or deployment.paused:
+        return False
+    started = [step for step in deployment.plan.steps if _is_started(deployment, step.id)]
+    return bool(started) and all(step.verb == "keep" for step in started)
 
 
 def _is_started(deployment: Deployment, step: str) -> bool:

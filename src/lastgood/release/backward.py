@@ -35,7 +35,12 @@ def steps_back(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> lis
     if wanted.revert is not None:
         steps.append(_revert(wanted, needs=shifted))
     everything = ids([*expand, *moved, *settled])
-    leaving = instances.idle(observed, target)
+    gone = {step.id for step in moved if step.verb == "stop"}
+    leaving = {
+        (name, digest): keep
+        for (name, digest), keep in instances.idle(observed, target).items()
+        if keep or f"stop:{name}:{digest[:8]}" not in gone
+    }
     stops = instances.dependants_first(instances_left(leaving, wanted, everything, []), wanted.source or target)
     again = [
         replace(step, soft=True)
@@ -59,7 +64,7 @@ def _moved(
     loaded = routes.Loaded.of(observed)
     side = loaded.side_of(target, release_of)
     share = loaded.share_of(side) if side is not None else Fraction(0)
-    rungs = ladder(moving, (), share) or (Rung({}, ALL, {}, moving),)
+    rungs = _without_last_stops(ladder(moving, (), share)) or (Rung({}, ALL, {}, moving),)
     if side is not None:
         assert loaded.base is not None
         assert loaded.candidate is not None
@@ -78,6 +83,11 @@ def _moved(
     full = instances.able(moving, ALL)
     push = routes.serve("push", number, None, 0.0, f"push the routes of {name}", needs | ids(starts), full)
     return [*starts, push], []
+
+
+def _without_last_stops(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    """What is left in the end is stopped when all is told and settled: nobody waits for it to drain."""
+    return (*rungs[:-1], *(replace(rung, stops={}) for rung in rungs[-1:]))
 
 
 def _climbed(

@@ -53,8 +53,9 @@ class Observed:
         return Observed(kept, self.unknown - {kind})
 
     def unseen(self, kind: str) -> Observed:
-        """After a look that failed: what was seen last stays, and is marked unknown."""
-        return Observed(self.facts, self.unknown | {kind})
+        """After a look that failed: what is stable stays, and is marked unknown; health is not remembered, it passes."""
+        kept = {key: fact for key, fact in self.facts.items() if fact.stable or kind_of(fact.part) != kind}
+        return Observed(kept, self.unknown | {kind})
 
     def basis(self) -> str:
         """Digest of the stable facts: what a plan was made for."""

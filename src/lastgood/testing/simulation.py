@@ -167,8 +167,8 @@ class SimDriver:
             Fact("gateway", "candidate", system.candidate),
             Fact("gateway", "percent", system.percent),
         ]
-        for (name, digest), count in system.instances.items():
-            facts.append(Fact(f"service:{name}", f"wanted:{digest}", count))
+        for (name, digest), wanted in system.instances.items():
+            facts.append(Fact(f"service:{name}", f"wanted:{digest}", wanted))
             facts.append(Fact(f"service:{name}", f"healthy:{digest}", system.healthy(name, digest), stable=False))
         return facts + [Fact(f"database:{name}", "schema", version) for name, version in system.schema.items()]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -24,10 +25,18 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         if not self._ready:  # type: ignore[attr-defined]
+            self._drop_cancelled()
             if not self._scheduled:  # type: ignore[attr-defined]
                 raise RuntimeError("everything waits for something that will never come")
             self.now_s = max(self.now_s, self._scheduled[0]._when)  # type: ignore[attr-defined]
         super()._run_once()  # type: ignore[misc]
+
+    def _drop_cancelled(self) -> None:
+        """A timer that was cancelled is no moment to jump to: asyncio would drop it and then wait for the next."""
+        timers = self._scheduled  # type: ignore[attr-defined]
+        while timers and timers[0]._cancelled:
+            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
+            heapq.heappop(timers)._scheduled = False
 
 
 class VirtualClock:

@@ -11,12 +11,16 @@ from lastgood.release.observed import Observed
 from lastgood.release.release import GATEWAY, Release, services_of
 from lastgood.release.strategies.crew import Crew
 
+ROUNDED = Fraction(1, 1_000_000)
+"""The least share that a proxy tells apart; percentages of a plan are rounded to it."""
 ReleaseOf = Callable[[int], Release]
 
 
 def share_of(percent: float) -> Fraction:
-    """A percentage as an exact share; a millionth is the least a proxy tells apart."""
-    return Fraction(percent).limit_denominator(1_000_000) / 100
+    """A percentage as a share: 33.3333 is a third again, since shares of so many instances are what is rounded."""
+    exact = Fraction(percent) / 100
+    simple = exact.limit_denominator(5000)
+    return simple if abs(simple - exact) < ROUNDED else exact.limit_denominator(1_000_000)
 
 
 def reached(observed: Observed, release_of: ReleaseOf) -> tuple[Release, ...]:

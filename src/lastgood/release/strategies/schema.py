@@ -1,6 +1,8 @@
 """Schemas: expanded before anything new starts, taken back last and only when that is asked for.
 
-Fact of ``database:NAME``: ``schema``, the version that is applied (stable).
+Facts of ``database:NAME``, both stable: ``schema``, the newest version that is applied or half applied (``""`` for
+none), and ``applied``, all that are wholly applied, in their order. Versions have no order of their own (Alembic's are
+hashes): a schema is ahead of a release when the release's version is applied and is not the newest.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ MIGRATE_DEADLINE_S = 3600.0
 
 
 def is_older(version: str, other: str) -> bool:
-    """Whether one version comes before another; digits count as numbers (9 before 10)."""
+    """Whether one numbered version comes before another; digits count as numbers (9 before 10)."""
     return _key(version) < _key(other)
 
 
@@ -24,31 +26,51 @@ def _key(version: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
 
 
-def expand(observed: Observed, target: Release) -> list[Step]:
+def is_behind(observed: Observed, name: str, version: str) -> bool:
+    """Whether a database lacks what a release needs; one that was not seen lacks everything."""
+    applied = observed.value(f"database:{name}", "applied")
+    if applied is None:
+        return is_older(observed.value(f"database:{name}", "schema") or "", version)
+    return version != "" and version not in applied
+
+
+def is_ahead(observed: Observed, name: str, version: str) -> bool:
+    """Whether a database has more applied than a release needs."""
+    newest = observed.value(f"database:{name}", "schema") or ""
+    applied = observed.value(f"database:{name}", "applied")
+    if applied is None:
+        return is_older(version, newest)
+    return newest != version and (version == "" or version in applied)
+
+
+def expand(observed: Observed, target: Release, *, accept_loss: bool = False) -> list[Step]:
     """Bring every database of the target to the version it needs; one that is ahead stays ahead."""
     return [
-        _migrate(name, "migrate_up", version, target, frozenset())
+        _migrate(name, "migrate_up", version, target, frozenset(), accept_loss)
         for name, version in sorted(target.schemas.items())
-        if is_older(observed.value(f"database:{name}", "schema") or "", version)
+        if is_behind(observed, name, version)
     ]
 
 
-def contract(observed: Observed, target: Release, needs: frozenset[StepId]) -> list[Step]:
+def contract(observed: Observed, target: Release, needs: frozenset[StepId], *, accept_loss: bool = False) -> list[Step]:
     """Take every database that is ahead back to the target's version."""
     return [
-        _migrate(name, "migrate_down", version, target, needs)
+        _migrate(name, "migrate_down", version, target, needs, accept_loss)
         for name, version in sorted(target.schemas.items())
-        if is_older(version, observed.value(f"database:{name}", "schema") or "")
+        if is_ahead(observed, name, version)
     ]
 
 
-def _migrate(name: str, verb: str, version: str, target: Release, needs: frozenset[StepId]) -> Step:
+def _migrate(
+    name: str, verb: str, version: str, target: Release, needs: frozenset[StepId], accept_loss: bool
+) -> Step:
     part = f"database:{name}"
+    args = {"to": version, "release": target.number, **({"accept_loss": True} if accept_loss else {})}
     return Step(
         f"{verb}:{name}",
         part,
         verb,
-        {"to": version, "release": target.number},
+        args,
         needs=needs,
         until=Cond(part, "schema", "==", version),
         deadline_s=MIGRATE_DEADLINE_S,
