@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,9 +239,8 @@ def make_controller(
         redact=secrets.redactor.redact,
     )
     logs = [places.logs / f"{proxy.name}.log" for proxy in expected]
-    gateway = GatewayDriver(
-        proxies, configurations.of, said_since=lambda since_s: log_tail(logs, since_s, secrets.redactor.redact)
-    )
+    said_since = partial(log_tail, logs, redact=secrets.redactor.redact)
+    gateway = GatewayDriver(proxies, configurations.of, said_since=said_since, at_hand=configurations.at_hand)
     drafting, why = make_drafting(places)
     git = GitDriver(drafting.repository if drafting else None, why)
     loop = Loop(World(clock, journal, {"gateway": gateway, "git": git}), state, on_event=on_event, damage=damage)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
-from lastgood.config.configuration import make_entry, read_entry
+from lastgood.config.configuration import changed_keys, make_entry, read_entry
 from lastgood.config.load import Cache, load
 from lastgood.config.parse import is_source
 from lastgood.errors import ConfigError
@@ -109,6 +111,25 @@ def test_only_files_that_changed_are_read_and_entries_are_kept(source_file, good
     assert reads == ["lastgood.d/2.yaml"]
     assert second.entries["route:r1"] is first.entries["route:r1"]
     assert second.entries["route:r2"] != first.entries["route:r2"]
+
+
+def test_what_differs_from_the_last_revision_is_known_and_right(source_file, good):
+    cache = Cache()
+
+    def run(texts):
+        files = [source_file(path, text.encode()) for path, text in texts.items()]
+        return load(files, lambda _: None, resolves=lambda _: True, cache=cache).configuration
+
+    one = {"lastgood.yaml": good, "lastgood.d/1.yaml": _route(1), "lastgood.d/2.yaml": _route(2)}
+    moved = {"lastgood.yaml": good, "lastgood.d/2.yaml": _route(2, timeout="3s"), "lastgood.d/3.yaml": _route(1)}
+    history = [run(texts) for texts in (one, moved, {"lastgood.yaml": good}, one, one)]
+    told = [(old, new) for old, new in pairwise(history) if new.since.configuration() is old]
+    assert len(told) == 4
+    for old, new in told:
+        alone = [replace(configuration, since=None) for configuration in (old, new)]
+        assert changed_keys(old, new) == changed_keys(*alone) == changed_keys(new, old)
+    assert changed_keys(history[0], history[1]) == {"route:r2"}
+    assert changed_keys(history[0], history[3]) == set()
 
 
 def test_a_cache_never_changes_the_answer(source_file, good, problems):

@@ -149,6 +149,15 @@ def test_a_file_that_is_no_journal_is_said_to_be_damaged(tmp_path: Path) -> None
     assert caught.value.exit_code == 8
 
 
+def test_a_release_that_is_put_again_is_read_back_as_it_was_put_last(opened: Opened) -> None:
+    journal = taken(opened)
+    for number, route in ((1, "a"), (2, "b"), (2, "c"), (3, "d")):
+        journal.put_release(Release(number, "shop", None, {"gateway": route}), {"route:x": route, "route:y": "y"})
+    again = opened()
+    assert [again.entries(number)["route:x"] for number in (1, 2, 3)] == ["a", "c", "d"]
+    assert again.entries(3)["route:y"] == "y"
+
+
 def test_the_journal_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     SqliteJournal(tmp_path / "journal.db")
     assert (tmp_path / "journal.db").stat().st_mode & 0o077 == 0

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from weakref import ReferenceType
 
 from lastgood.config import model
 
@@ -87,16 +88,28 @@ def read_entry(key: str, content: bytes) -> Entry:
     return Entry(key, value, content, digest_of(key.encode() + b"\0" + content))
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What differs from a configuration that was read before: of thousands of entries mostly a few."""
+
+    configuration: ReferenceType[Configuration]
+    changed: frozenset[str]
+
+
 @dataclass(frozen=True)
 class Configuration:
     """Everything a revision says. ``entries`` maps keys to entries; order has no meaning."""
 
     project: str
     entries: Mapping[str, Entry]
+    known_hosts: Mapping[str, tuple[Entry, ...]] | None = field(default=None, repr=False, compare=False)
+    since: Since | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def on_host(self) -> Mapping[str, tuple[Entry, ...]]:
         """The routes by host pattern, each as it is written."""
+        if self.known_hosts is not None:
+            return self.known_hosts
         found: dict[str, tuple[Entry, ...]] = {}
         for key, entry in self.entries.items():
             if key.startswith("route:"):
@@ -106,12 +119,12 @@ class Configuration:
 
     def of_kind(self, kind: str) -> dict[str, Any]:
         """``{name: value}`` of all entries of a kind, sorted by name."""
-        among = self.entries if kind == "route" else self._others
+        among = self.entries if kind == "route" else self.others
         keys = sorted(key for key in among if key.startswith(kind + ":"))
         return {key.partition(":")[2]: self.entries[key].value for key in keys}
 
     @cached_property
-    def _others(self) -> list[str]:
+    def others(self) -> list[str]:
         """The keys of all but routes, of which there may be thousands: they are gone through once, not once a kind."""
         return [key for key in self.entries if not key.startswith("route:")]
 
@@ -165,6 +178,9 @@ class Configuration:
 
 def changed_keys(old: Configuration, new: Configuration) -> set[str]:
     """Keys of entries that differ, are new or are gone. What both share is the same object, mostly: hence the shape."""
+    for one, other in ((old, new), (new, old)):
+        if one.since is not None and one.since.configuration() is other:
+            return set(one.since.changed)
     before, after = old.entries, new.entries
     others = [key for key, entry in after.items() if before.get(key) is not entry]
     added = sum(key not in before for key in others)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
+from weakref import ref
 
 from lastgood.config.check import (
     Resolves,
@@ -15,7 +16,7 @@ from lastgood.config.check import (
     check_targets,
     check_unused,
 )
-from lastgood.config.configuration import Configuration, Entry
+from lastgood.config.configuration import Configuration, Entry, Since
 from lastgood.config.file_checks import check_files
 from lastgood.config.host_checks import check_host
 from lastgood.config.name_checks import check_names
@@ -35,6 +36,7 @@ class Cache:
     protection: dict[tuple[str, str], _Checked] = field(default_factory=dict)
     hosts: dict[str, tuple[tuple[Entry, ...], _Checked]] = field(default_factory=dict)
     context: object = None
+    newest: _Newest | None = None
 
     def trim(self, used: int) -> None:
         """Forget everything once most of it belongs to other revisions."""
@@ -74,7 +76,8 @@ def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves
     scene = Scene.of(fragments)
     problems += [problem for fragment in fragments for problem in fragment.problems]
     problems += _check_routes(keys, fragments, scene, cache)
-    problems += _check_hosts(fragments, cache)
+    on_host = _on_host(fragments)
+    problems += _check_hosts(on_host, cache)
     problems += check_listeners(fragments, scene)
     problems += check_unused(fragments, scene)
     problems += check_services(fragments, complete=scene.complete)
@@ -89,7 +92,33 @@ def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(tuple(problems))
     project = next(fragment.project for fragment in fragments if fragment.project)
-    return Loaded(Configuration(project, entries), tuple(problems))
+    since = cache.newest.since(fragments, texts, entries) if cache.newest else None
+    configuration = Configuration(project, entries, on_host, since)
+    cache.newest = _Newest(configuration, fragments, texts)
+    return Loaded(configuration, tuple(problems))
+
+
+@dataclass(frozen=True)
+class _Newest:
+    """The last configuration that was in order, and what it was made of."""
+
+    configuration: Configuration
+    fragments: list[Fragment]
+    texts: Mapping[str, Entry]
+
+    def since(self, fragments: list[Fragment], texts: Mapping[str, Entry], entries: Mapping[str, Entry]) -> Since:
+        """What differs from it: only files that are not the same objects are looked at."""
+        before, now = {id(one) for one in self.fragments}, {id(one) for one in fragments}
+        touched = {key for one in self.fragments if id(one) not in now for key in one.entries}
+        touched |= {key for one in fragments if id(one) not in before for key in one.entries}
+        touched |= self.texts.keys() | texts.keys()
+        old = self.configuration.entries
+        changed = frozenset(key for key in touched if not _is_same(old.get(key), entries.get(key)))
+        return Since(ref(self.configuration), changed)
+
+
+def _is_same(one: Entry | None, other: Entry | None) -> bool:
+    return one is other or (one is not None and other is not None and one.digest == other.digest)
 
 
 def _check_routes(keys: list[tuple[str, str]], fragments: list[Fragment], scene: Scene, cache: Cache) -> list[Problem]:
@@ -106,19 +135,26 @@ def _check_routes(keys: list[tuple[str, str]], fragments: list[Fragment], scene:
     return problems
 
 
-def _check_hosts(fragments: list[Fragment], cache: Cache) -> list[Problem]:
-    first: dict[str, Entry] = {}
-    shared: dict[str, list[Entry]] = {}  # a route that is alone on its host has nothing to tie with
+def _on_host(fragments: list[Fragment]) -> dict[str, tuple[Entry, ...]]:
+    """The routes of each host pattern. Mostly those of one file, whose tuples stay the same objects."""
+    found: dict[str, tuple[Entry, ...]] = {}
     for fragment in fragments:
-        for host, entry in fragment.hosts:
-            alone = first.setdefault(host, entry)
-            if alone is not entry:
-                shared.setdefault(host, [alone]).append(entry)
+        for host, entries in fragment.hosts.items():
+            found[host] = (*found[host], *entries) if host in found else entries
+    return found
+
+
+def _check_hosts(on_host: Mapping[str, tuple[Entry, ...]], cache: Cache) -> list[Problem]:
     problems: list[Problem] = []
-    for host, entries in shared.items():
-        group = tuple(entries)
+    for host, group in on_host.items():
+        if len(group) == 1:
+            continue  # a route that is alone on its host has nothing to tie with
         known = cache.hosts.get(host)
-        if known is None or len(known[0]) != len(group) or not all(map(is_, known[0], group)):  # lines may have moved
-            known = cache.hosts[host] = (group, check_host(host, entries))
+        if known is None or (known[0] is not group and not _same_entries(known[0], group)):
+            known = cache.hosts[host] = (group, check_host(host, group))
         problems += known[1]
     return problems
+
+
+def _same_entries(before: tuple[Entry, ...], now: tuple[Entry, ...]) -> bool:
+    return len(before) == len(now) and all(map(is_, before, now))  # equal ones may stand on other lines

@@ -65,7 +65,7 @@ class Fragment:
     ``entries`` are the valid ones by key, ``routes`` of them apart, and in ``shared`` those that need checks with other
     sections or files (all but routes and upstreams). ``lines`` has the line of every key the file declares, invalid
     ones included (what is wrong inside is still no unknown name), ``places`` the lines inside of each entry. ``hosts``
-    lists every route under each of its host patterns, ``targets`` and ``uses`` are the names its routes refer to;
+    has the routes of each host pattern, ``targets`` and ``uses`` are the names its routes refer to;
     ``upstreams``, ``services`` and ``declares`` (keys of listeners and policies) what others may refer to.
     """
 
@@ -77,7 +77,7 @@ class Fragment:
     lines: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
     routes: tuple[Entry, ...] = ()
-    hosts: tuple[tuple[str, Entry], ...] = ()
+    hosts: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
     targets: frozenset[str] = frozenset()
     uses: frozenset[str] = frozenset()
     upstreams: frozenset[str] = frozenset()
@@ -147,12 +147,7 @@ class _Reader:
             lines=self.lines,
             places=self.places,
             routes=routes,
-            hosts=tuple(
-                (host, entry)
-                for entry in routes
-                if _has_shape(entry.value)
-                for host in dict.fromkeys(entry.value.match.host)
-            ),
+            hosts=_on_host(routes),
             targets=frozenset(name for route in values for name, _ in route.targets),
             uses=frozenset(name for route in values for name in route.use or ()),
             upstreams=self._names("upstream:"),
@@ -250,6 +245,15 @@ class _Reader:
         entry = make_entry(key, value, file=self.file, line=place[0])
         if not (skip_default and entry.content == b"{}"):
             self.entries[key] = entry
+
+
+def _on_host(routes: tuple[Entry, ...]) -> dict[str, tuple[Entry, ...]]:
+    found: dict[str, tuple[Entry, ...]] = {}
+    for entry in routes:
+        if _has_shape(entry.value):
+            for host in dict.fromkeys(entry.value.match.host):
+                found[host] = (*found.get(host, ()), entry)
+    return found
 
 
 def _has_shape(route: model.Route) -> bool:

@@ -30,7 +30,10 @@ class GatewayDriver:
         configuration_of: ConfigurationOf,
         endpoints_of: EndpointsOf = lambda number: {},
         said_since: Callable[[float], list[str]] = lambda since_s: [],
+        at_hand: Callable[[int], Configuration | None] = lambda number: None,
     ) -> None:
+        """``at_hand``: a configuration that need not be read, which spares a deployment the way to a thread."""
+        self._at_hand = at_hand
         self._proxies = proxies
         self._said_since = said_since
         self._served_since_s: dict[int, float] = {}
@@ -88,7 +91,10 @@ class GatewayDriver:
         if number not in self._configurations:
             while len(self._configurations) >= CONFIGURATIONS:
                 self._configurations.popitem(last=False)
-            self._configurations[number] = await asyncio.to_thread(self._configuration_of, number)
+            found = self._at_hand(number)
+            if found is None:
+                found = await asyncio.to_thread(self._configuration_of, number)
+            self._configurations[number] = found
         self._configurations.move_to_end(number)
         return Generation(number, self._configurations[number], dict(self._endpoints_of(number)))
 

@@ -23,7 +23,7 @@ class Outline:
 def outline(configuration: Configuration) -> Outline:
     """The outline of a configuration."""
     found: dict[str, dict[str, Any]] = {"listener": {}, "upstream": {}, "service": {}}
-    for key in sorted(key for key in configuration.entries if not key.startswith("route:")):
+    for key in sorted(configuration.others):
         kind, _, name = key.partition(":")
         if kind in found:
             found[kind][name] = configuration.entries[key].value

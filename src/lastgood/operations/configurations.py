@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from lastgood.config.configuration import Configuration, Entry, is_entry, read_entry
+from lastgood.config.configuration import Configuration, is_entry, read_entry
 from lastgood.errors import Damaged
 from lastgood.operations.makers import attachment_digest
 from lastgood.ports import Journal
 
 KEPT = 6
-ENTRIES_KEPT = 60_000
 
 
 class Configurations:
@@ -19,7 +18,6 @@ class Configurations:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._recent: OrderedDict[int, Configuration] = OrderedDict()
-        self._entries: dict[str, Entry] = {}
 
     def of(self, number: int) -> Configuration:
         """What a release says; raises ``Damaged`` where its content does not fit its digests."""
@@ -28,14 +26,15 @@ class Configurations:
         self._recent.move_to_end(number)
         return self._recent[number]
 
+    def at_hand(self, number: int) -> Configuration | None:
+        """The same where nothing has to be read for it."""
+        return self._recent.get(number)
+
     def remember(self, number: int, configuration: Configuration) -> None:
         """Keep a configuration that is at hand anyway."""
         self._recent[number] = configuration
         while len(self._recent) > KEPT:
             self._recent.popitem(last=False)
-        if len(self._entries) > ENTRIES_KEPT:
-            self._entries.clear()
-        self._entries.update((entry.digest, entry) for entry in configuration.entries.values())
 
     def attached(self, number: int, kind: str) -> dict[str, bytes]:
         """What a release keeps beside its configuration: ``{key: bytes}`` of the attachments of a kind."""
@@ -48,11 +47,12 @@ class Configurations:
 
     def _read(self, number: int) -> Configuration:
         manifest = {key: digest for key, digest in self._journal.entries(number).items() if is_entry(key)}
-        missing = [digest for digest in manifest.values() if digest not in self._entries]
+        known = {entry.digest: entry for recent in self._recent.values() for entry in recent.entries.values()}
+        missing = [digest for digest in manifest.values() if digest not in known]
         contents = self._journal.contents(missing)
         entries = {}
         for key, digest in manifest.items():
-            entry = self._entries.get(digest) or read_entry(key, contents[digest])
+            entry = known.get(digest) or read_entry(key, contents[digest])
             if entry.digest != digest:
                 raise Damaged(f"{key} of r{number} is damaged", next="lastgood doctor")
             entries[key] = entry

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from lastgood.config.configuration import SECTIONS, Configuration, Entry, digest_of
+from lastgood.config.configuration import SECTIONS, Configuration, Entry
+from lastgood.config.digests import Digests
 from lastgood.config.load import Cache, Loaded, load
 from lastgood.config.parse import is_source
 from lastgood.config.repository_files import RepositoryItem
@@ -53,6 +55,8 @@ class Drafting:
     makers: Sequence[Maker] = ()
     why_private: Callable[[str], str | None] = lambda path: None
     _cache: Cache = field(default_factory=Cache)
+    _gateway: Digests = field(default_factory=Digests)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def draft(self, text: str, branch: str | None = None) -> Drafted:
         """What a revision would release; ``branch`` is where it is known to come from. Uncommitted files are not asked.
@@ -60,7 +64,11 @@ class Drafting:
         Raises ``ConfigError`` with every problem, ``UsageError`` or ``Unavailable`` for the revision.
         """
         revision = self.repository.resolve(text)
-        loaded = self.load(revision)
+        with self._one_at_a_time:
+            return self._draft(revision, branch)
+
+    def _draft(self, revision: Revision, branch: str | None) -> Drafted:
+        loaded = self._load(revision)
         configuration = loaded.configuration
         self._refuse_what_nothing_moves(configuration)
         self._refuse_private_sockets(configuration)
@@ -72,7 +80,7 @@ class Drafting:
             revision=revision.oid,
             subject=revision.subject,
             branch=branch,
-            parts={**parts_of(configuration), **made.parts},
+            parts={GATEWAY: self._gateway_digest(configuration), **made.parts},
             entries={key: entry.digest for key, entry in configuration.entries.items()}
             | {key: digest for key, (digest, _) in attached.items()},
             schemas=made.schemas,
@@ -87,6 +95,10 @@ class Drafting:
 
     def load(self, revision: Revision) -> Loaded:
         """The checked configuration of a commit."""
+        with self._one_at_a_time:
+            return self._load(revision)
+
+    def _load(self, revision: Revision) -> Loaded:
         files = self._files(revision.oid)
         return load(files, lambda path: self._item(revision.oid, path), resolves=self.resolves, cache=self._cache)
 
@@ -111,6 +123,12 @@ class Drafting:
     def _branch_at(self, revision: Revision) -> str | None:
         head = self.repository.head()
         return head.branch if head.oid == revision.oid else None
+
+    def _gateway_digest(self, configuration: Configuration) -> str:
+        """The content digest of the gateway."""
+        elsewhere = tuple(f"{kind}:" for kind in SECTIONS if kind not in GATEWAY_KINDS)
+        mine = {key: entry.digest for key, entry in configuration.entries.items() if not key.startswith(elsewhere)}
+        return self._gateway.of(mine)
 
     def draft_and_look(self, text: str) -> Drafted:
         """The same, with the files whose changes the revision lacks."""
@@ -142,18 +160,11 @@ class Drafting:
         movable = {maker.kind for maker in self.makers}
         problems = [
             Problem(entry.file, entry.line, f"{entry.kind} {entry.name} cannot be deployed yet", "take it out")
-            for key, entry in configuration.entries.items()
-            if key.startswith(("service:", "function:", "database:")) and entry.kind not in movable
+            for entry in (configuration.entries[key] for key in configuration.others)
+            if entry.kind in ("service", "function", "database") and entry.kind not in movable
         ]
         if problems:
             raise ConfigError(tuple(problems))
-
-
-def parts_of(configuration: Configuration) -> dict[str, str]:
-    """The content digest of the gateway: of the digests of its entries, each of which covers its key."""
-    others = tuple(f"{kind}:" for kind in SECTIONS if kind not in GATEWAY_KINDS)
-    mine = [entry.digest for key, entry in configuration.entries.items() if not key.startswith(others)]
-    return {GATEWAY: digest_of("".join(sorted(mine)).encode())}
 
 
 def contents_of(configuration: Configuration) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from lastgood.errors import LastgoodError, Unavailable, UsageError
 from lastgood.operations import reporting, steer
 from lastgood.operations.comparisons import Comparisons
 from lastgood.operations.configurations import Configurations
-from lastgood.operations.deploy import DeployAsk, Draft, deploy
+from lastgood.operations.deploy import DeployAsk, Draft, deploy, is_resting
 from lastgood.operations.drafting import Drafted, Drafting
 from lastgood.operations.loop import Loop
 from lastgood.operations.references import WhyUnusable, unusable_clients, unusable_keys
@@ -24,6 +24,9 @@ from lastgood.ports import Journal, ProxyState
 from lastgood.release.events import VerdictName
 from lastgood.release.ledger import held_by, live_now, resolve_target
 from lastgood.release.release import Release
+
+GIVE_WAY_S = 0.25
+GIVE_WAY_LOOKS = 25
 
 
 @dataclass
@@ -51,11 +54,20 @@ class Verbs:
             drafted = await asyncio.to_thread(drafted.prepared)
         await asyncio.to_thread(self.journal.put_contents, drafted.contents)
         answer = await self.loop.ask(partial(self._deploy, drafted, ask))
+        await self._give_way(answer)
         uncommitted, changes = await asyncio.gather(
             asyncio.to_thread(drafting.uncommitted, drafted),
             asyncio.to_thread(self._changes_to_live, answer),
         )
         return {**answer, **reporting.drafted(replace(drafted, uncommitted=uncommitted)), "changes": changes}
+
+    async def _give_way(self, answer: Mapping[str, Any]) -> None:
+        """What is only told waits until requests have moved, but not for what takes long: it would slow the move."""
+        for _ in range(GIVE_WAY_LOOKS):
+            deployment = self.loop.state.deployment
+            if deployment is None or deployment.number != answer.get("deployment") or is_resting(deployment):
+                return
+            await asyncio.sleep(GIVE_WAY_S / GIVE_WAY_LOOKS)
 
     def _deploy(self, drafted: Drafted, ask: DeployAsk, view: View) -> Outcome:
         def store(release: Release, entries: Mapping[str, str]) -> str:

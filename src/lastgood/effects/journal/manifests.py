@@ -10,15 +10,11 @@ import sqlite3
 import zlib
 from collections.abc import Mapping
 
-from lastgood.config.configuration import canonical, digest_of
+from lastgood.config.configuration import canonical
+from lastgood.config.digests import Digests, Moved
 
 FULL_EVERY = 64
 """At the latest after so many differences a manifest is stored whole, which bounds the cost of reading one."""
-
-
-def manifest_digest(entries: Mapping[str, str]) -> str:
-    """One digest for all entries, whatever their order."""
-    return digest_of("\n".join(f"{key} {entries[key]}" for key in sorted(entries)).encode())
 
 
 class Manifests:
@@ -26,19 +22,24 @@ class Manifests:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._newest: tuple[int, dict[str, str], int] | None = None
+        self._newest: tuple[int, Mapping[str, str], int] | None = None
+        self._digests = Digests()
 
-    def put(self, number: int, entries: Mapping[str, str]) -> None:
-        """Store a manifest, within the caller's transaction."""
+    def moved(self, entries: Mapping[str, str]) -> Moved:
+        """What differs from the manifest that was asked for last, and the digest for the release's record."""
+        return self._digests.moved(entries)
+
+    def put(self, number: int, entries: Mapping[str, str], moved: Moved) -> None:
+        """Store a manifest, within the caller's transaction; ``moved`` was worked out just before."""
         base, depth, body = None, 0, {"set": dict(entries), "gone": []}
-        if self._newest is not None and self._newest[2] < FULL_EVERY:
-            base, before, depth = self._newest[0], self._newest[1], self._newest[2] + 1
-            changed = {key: made for key, made in entries.items() if before.get(key) != made}
-            body = {"set": changed, "gone": sorted(before.keys() - entries.keys())}
+        # One that is put again (it was never released) must not become the difference from itself.
+        if self._newest is not None and self._newest[0] != number and self._newest[2] < FULL_EVERY:
+            base, depth = self._newest[0], self._newest[2] + 1
+            body = {"set": dict(moved.changed), "gone": sorted(moved.gone)}
         self._db.execute(
             "INSERT OR REPLACE INTO manifest VALUES (?, ?, ?)", (number, base, zlib.compress(canonical(body), 1))
         )
-        self._newest = (number, dict(entries), depth)
+        self._newest = (number, entries, depth)
 
     def forget(self) -> None:
         """Forget the newest manifest: its transaction was rolled back."""

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from lastgood.config.configuration import canonical, digest_of
-from lastgood.effects.journal.manifests import Manifests, manifest_digest
+from lastgood.config.digests import digest_of_names
+from lastgood.effects.journal.manifests import Manifests
 from lastgood.effects.journal.reserve import Reserve
 from lastgood.effects.journal.troubles import is_locked, no_room, passes, unreadable
 from lastgood.errors import Conflict, Damaged, Fenced, Unavailable
@@ -180,12 +181,13 @@ class SqliteJournal:
 
         One that was stored under this number and never released (a crash in between) is replaced.
         """
-        record = canonical({**asdict(release), "manifest": manifest_digest(entries)})
+        moved = self._manifests.moved(entries)
+        record = canonical({**asdict(release), "manifest": moved.digest})
         made = digest_of(record)
 
         def put() -> None:
             self._check_fence()
-            self._manifests.put(release.number, entries)
+            self._manifests.put(release.number, entries, moved)
             self._db.execute("INSERT OR REPLACE INTO release VALUES (?, ?, ?)", (release.number, record, made))
 
         try:
@@ -200,7 +202,7 @@ class SqliteJournal:
         record = json.loads(self._record(number))
         with self._reading() as db:
             entries = self._manifests.get(number, db)
-        if manifest_digest(entries) != record["manifest"]:
+        if digest_of_names(entries) != record["manifest"]:
             raise Damaged(
                 f"the manifest of r{number} is damaged", where=str(self.path), next="lastgood doctor --salvage"
             )
