@@ -1,0 +1,113 @@
+"""What is kept of a judgement: the terms, then every reading, a line each. From it the verdict is made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lastgood.errors import Damaged
+from lastgood.health.judge import Assessment, Judge
+from lastgood.health.reading import Reading, read_reading, write_reading
+from lastgood.health.terms import Terms, read_terms, write_terms
+from lastgood.health.ticks import Meter, Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is judged: ``r12`` beside ``r11`` (None: nothing was live), on these terms."""
+
+    release: int
+    baseline: int | None
+    terms: Terms
+
+
+class Trial:
+    """A case, reading by reading: what the controller runs, and what a replay runs again."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        baseline = None if case.baseline is None else f"r{case.baseline}"
+        self._meter = Meter(f"r{case.release}", baseline)
+        self.judge = Judge(case.terms)
+
+    def take(self, reading: Reading) -> tuple[Tick | None, Assessment]:
+        """One more reading; the tick is None where it says nothing new."""
+        tick = self._meter.tick(reading)
+        return tick, self.judge.now if tick is None else self.judge.take(tick)
+
+
+def write_case(case: Case) -> str:
+    """The first line."""
+    return _line({"release": case.release, "baseline": case.baseline, "terms": write_terms(case.terms)})
+
+
+def write_line(reading: Reading) -> str:
+    """A line for a reading."""
+    return _line(write_reading(reading))
+
+
+def _line(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True) + "\n"
+
+
+def read_case(line: str) -> Case:
+    """The inverse of :func:`write_case`."""
+    raw = json.loads(line)
+    return Case(raw["release"], raw["baseline"], read_terms(raw["terms"]))
+
+
+def replay(lines: Iterable[str], where: str = "the record") -> Iterator[tuple[Tick, Assessment]]:
+    """Every tick and what was known after it; raises ``Damaged`` for lines that cannot be read."""
+    trial: Trial | None = None
+    for number, line in enumerate(lines, 1):
+        try:
+            if trial is None:
+                trial = Trial(read_case(line))
+                continue
+            reading = read_reading(json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            problem = f"line {number} is no reading ({type(error).__name__})"
+            raise Damaged(problem, where=where, next="the verdict stands; its evidence is lost") from error
+        tick, assessment = trial.take(reading)
+        if tick is not None:
+            yield tick, assessment
+
+
+class Digest:
+    """SHA-256 over the lines so far."""
+
+    def __init__(self) -> None:
+        self._sum = hashlib.sha256()
+        self.lines = 0
+
+    def add(self, line: str) -> None:
+        """One more line."""
+        self._sum.update(line.encode())
+        self.lines += 1
+
+    @property
+    def hex(self) -> str:
+        """The digest."""
+        return self._sum.hexdigest()
+
+
+def write_assessment(found: Assessment) -> dict[str, Any]:
+    """The evidence as JSON values: exact, so that two of them can be compared bit for bit."""
+    return {
+        "outcome": found.outcome,
+        "why": found.why,
+        "harm": found.harm,
+        "p": found.p,
+        "good": found.good,
+        "by": dict(found.by),
+        "watched_s": found.watched_s,
+        "requests": list(found.requests),
+        "failures": list(found.failures),
+        "lacks": list(found.lacks),
+        "says": list(found.says),
+        "veto": found.veto,
+        "shared": found.shared,
+    }

@@ -1,0 +1,164 @@
+"""The metrics: each is a stream of bad ones among so many, on both sides, with its own bets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lastgood.health.reading import EDGES_MS, Counts
+from lastgood.health.ticks import Arm, Pair, Tick
+from lastgood.health.wealth import LESS, Wealth, against, between_arms, of_share
+
+FORGET = 0.999
+"""What a tick's counts are worth one tick later in the estimate of the baseline."""
+QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+ENOUGH = 200
+"""Answers of the baseline before latency is judged, and requests before its past can stand in for it."""
+
+
+class Estimate:
+    """The share of bad ones, of the past alone; before there is a past, half a bad one in a hundred."""
+
+    def __init__(self, bad: float = 0.5, n: float = 100.0) -> None:
+        self._bad, self._n = bad, n
+        self.seen = 0
+        self.seen_bad = 0
+
+    @property
+    def share(self) -> float:
+        """Between one in a million and nine in ten."""
+        return min(max(self._bad / self._n, 1e-6), 0.9)
+
+    @property
+    def at_most(self) -> float | None:
+        """A share that the past is very likely (99.9 %) below, None where there is too little of it."""
+        if self.seen < ENOUGH:
+            return None
+        spread: float = 3.1 * ((self.seen_bad + 1.0) ** 0.5)
+        return min((self.seen_bad + 1.0 + spread) / self.seen, 0.9)
+
+    def learn(self, bad: int, n: int) -> None:
+        """One more tick."""
+        self._bad, self._n = self._bad * FORGET + bad, self._n * FORGET + n
+        self.seen += n
+        self.seen_bad += bad
+
+
+class Compared:
+    """Bad ones of the candidate beside bad ones of the baseline.
+
+    Where the baseline is gone, what was seen of it (or ``reference``, a share that a known good release stayed below)
+    stands in: slower, and not proof against an outage of what both share.
+    """
+
+    def __init__(self, start_every_s: float | None, dispersion: float, reference: float | None = None) -> None:
+        self.wealth = Wealth(start_every_s=start_every_s)
+        self.expected = Estimate()
+        self._reference = reference
+        self._dispersion = dispersion
+
+    def take(self, mine: tuple[int, int], theirs: tuple[int, int], took_s: float) -> None:
+        """Bet on this tick, then learn from it."""
+        mine, theirs = _sane(mine), _sane(theirs)
+        limit = self.expected.at_most or self._reference
+        if mine[1] and theirs[1]:
+            gains = between_arms(mine, theirs, self.expected.share)
+            self.wealth.bet([gain / self._dispersion for gain in gains], took_s)
+        elif mine[1] and limit is not None:
+            gains = against(*mine, limit)
+            self.wealth.bet([gain / self._dispersion for gain in gains], took_s)
+        self.expected.learn(*theirs)
+
+
+def _sane(counts: tuple[int, int]) -> tuple[int, int]:
+    """An answer may be counted a tick after its request: never more bad ones than requests."""
+    bad, n = counts
+    return min(bad, n), n
+
+
+def errors_of(arm: Arm) -> tuple[int, int]:
+    """Failed attempts, of all that ended."""
+    return arm.failures, arm.finished
+
+
+def refused_of(arm: Arm) -> tuple[int, int]:
+    """4xx, of all that ended."""
+    return arm.counts.refused, arm.finished
+
+
+class Latency:
+    """Answers slower than an edge, for up to six edges near the baseline's quantiles: the wealths are averaged.
+
+    Failures are not answers, and what hangs counts as slow. The edges are chosen once the baseline had enough answers:
+    by the past alone.
+    """
+
+    def __init__(self, start_every_s: float | None, dispersion: float) -> None:
+        self._every_s, self._dispersion = start_every_s, dispersion
+        self._past = Counts()
+        self._edges: dict[int, Compared] = {}
+        self._owed = [0, 0]
+
+    def take(self, pair: Pair, took_s: float) -> None:
+        """Bet on this tick, then learn from it."""
+        owed = list(self._owed)
+        for edge, compared in self._edges.items():
+            mine, theirs = (_slow(arm, edge, owed[side]) for side, arm in enumerate(pair))
+            compared.take(mine, theirs, took_s)
+        for side, arm in enumerate(pair):
+            late = arm.counts.within[-1] - arm.counts.within[-8]
+            self._owed[side] = max(0, self._owed[side] + arm.hanging - late)
+        self._past += pair[1].counts
+        if not self._edges and self._past.within[-1] >= ENOUGH:
+            self._edges = {edge: self._begun(edge) for edge in edges(self._past)}
+
+    def _begun(self, edge: int) -> Compared:
+        compared = Compared(self._every_s, self._dispersion)
+        answers = self._past.within[-1]
+        compared.expected = Estimate(answers - self._past.within[edge] + 0.5, answers + 1.0)
+        compared.expected.seen, compared.expected.seen_bad = answers, answers - self._past.within[edge]
+        return compared
+
+    @property
+    def now(self) -> float:
+        """The wealth: 1 as long as there are no edges."""
+        if not self._edges:
+            return 1.0
+        return sum(compared.wealth.now for compared in self._edges.values()) / len(self._edges)
+
+    @property
+    def edges_ms(self) -> tuple[int, ...]:
+        """Where it looks."""
+        return tuple(EDGES_MS[edge] for edge in self._edges)
+
+
+def _slow(arm: Arm, edge: int, owed: int) -> tuple[int, int]:
+    counts = arm.counts
+    slow = max(0, counts.within[-1] - counts.within[edge] - owed) + arm.hanging
+    return slow, max(slow, counts.within[-1] - counts.failed + arm.hanging)
+
+
+def edges(past: Counts) -> tuple[int, ...]:
+    """The indices of the buckets that hold each of ``QUANTILES`` of these answers."""
+    answers = past.within[-1]
+    found = [
+        next(index for index, within in enumerate(past.within) if within >= quantile * answers)
+        for quantile in QUANTILES
+    ]
+    return tuple(sorted({min(edge, len(EDGES_MS) - 2) for edge in found}))
+
+
+class Volume:
+    """Requests the candidate gets, of those it should get."""
+
+    def __init__(self, start_every_s: float | None, dispersion: float) -> None:
+        self.wealth = Wealth(len(LESS), start_every_s)
+        self._dispersion = dispersion
+
+    def take(self, tick: Tick) -> None:
+        """Bet on a tick in which the share did not move."""
+        share = tick.percent / 100
+        if not tick.steady or not 0 < share < 1:
+            return
+        mine, theirs = (arm.counts.attempts - arm.counts.retried for arm in tick.sides)
+        gains: Sequence[float] = of_share(max(mine, 0), max(theirs, 0), share)
+        self.wealth.bet([gain / self._dispersion for gain in gains], tick.took_s)
