@@ -171,6 +171,14 @@ def test_promote_and_retry_watch_on(project: Project, baking: RecordedController
         assert (ran.code, "r13 is live: 3 of 3" in ran.out) == (0, True)
 
 
+def test_pause_and_resume_and_a_promotion_of_all(project: Project, baking: RecordedController) -> None:
+    baking.says |= {f"POST /v1/{name}": {"deployment": 31} for name in ("promote", "pause", "resume")}
+    assert project.run("pause").out == "d31 is paused: lastgood resume, or lastgood abort\n"
+    assert project.run("resume").code == 0
+    assert project.run("promote", "--full").code == 0
+    assert [body["full"] for body in baking.bodies("POST /v1/promote")] == [True]
+
+
 def test_confirm_and_extend(project: Project, baking: RecordedController) -> None:
     baking.says["POST /v1/confirm"] = {"deployment": 31}
     assert project.run("confirm").out == "d31 is confirmed; it is judged on as before\n"

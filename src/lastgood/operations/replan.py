@@ -67,7 +67,10 @@ def _wanted(command: Replan, deployment: Deployment, view: View, target: int) ->
     if command.cause not in ("aborted", "unjournaled") and bad.number in view.state.met:
         revert = revert_of(bad, good)
     number = int(deployment.plan.id.rpartition(".")[2]) + 1
-    return Wanted(deployment.number, "retreat", good, bad, revert=revert, plan_number=number)
+    # What was wished for the way forward stays in the plan: a retry begins with it.
+    wish = {name: deployment.plan.wish[name] for name in ("bake_s", "percent", "keep_old_s")}
+    warm = tuple(deployment.plan.wish.get("warm", ()))
+    return Wanted(deployment.number, "retreat", good, bad, revert=revert, plan_number=number, warm=warm, **wish)
 
 
 def revert_of(bad: Release, good: Release) -> Revert | None:

@@ -134,6 +134,7 @@ def deployment(found: Deployment, view: View) -> dict[str, Any]:
         if found.ended
         else None,
         "ended_at": moment(found.ended_at),
+        "paused": found.paused,
         "verdict": view.state.verdict(found.asked.target).name,
     }
 

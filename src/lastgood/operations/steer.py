@@ -1,10 +1,11 @@
-"""The small verbs: confirm, promote, abort, retry, mark, tag."""
+"""The small verbs: confirm, promote, pause, resume, abort, retry, mark, tag."""
 
 from __future__ import annotations
 
 import re
 
 from lastgood.errors import Refused, UsageError
+from lastgood.operations.again import deploy_again
 from lastgood.operations.replan import once_more
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
@@ -23,16 +24,38 @@ def confirm(by: str, extend_s: float | None, view: View) -> Outcome:
     return Outcome(((active.number, ev.Confirmed(by, extend_s)),), {"deployment": active.number})
 
 
-def promote(by: str, view: View) -> Outcome:
-    """End a hold: the rest of the traffic moves."""
+def promote(by: str, view: View, *, full: bool = False) -> Outcome:
+    """End the hold under way: more of the traffic moves. ``full`` ends every hold that is still to come, too."""
     active = _active(view)
-    holding = active.plan and any(
-        step.verb == "hold" and step.id in active.progress and active.progress[step.id].phase == "started"
-        for step in active.plan.steps
-    )
+    if active.paused:
+        raise Refused(f"{active.name} is paused", next="lastgood resume")
+    holds = [step.id for step in active.plan.steps if step.verb == "hold"] if active.plan else []
+    begun = [step for step in holds if step in active.progress]
+    holding = [step for step in begun if active.progress[step].phase == "started"]
+    if full and set(holds) - {step for step in begun if step not in holding}:
+        return Outcome(((active.number, ev.Promoted(by)),), {"deployment": active.number})
     if not holding:
         raise Refused(f"{active.name} is not on hold", next="lastgood status")
-    return Outcome(((active.number, ev.Promoted(by)),), {"deployment": active.number})
+    return Outcome(tuple((active.number, ev.Promoted(by, step)) for step in holding), {"deployment": active.number})
+
+
+def pause(by: str, view: View) -> Outcome:
+    """Begin no further step forward. Timers run on but end nothing; a failure or a bad verdict still goes back."""
+    active = _active(view)
+    if active.plan is not None and active.plan.goes_back:
+        raise Refused(f"{active.name} is on its way back, which nothing may hold up", next="lastgood status --watch")
+    if active.paused or active.halted is not None:
+        how = "paused" if active.paused else "halted"
+        raise Refused(f"{active.name} is {how} already", next="lastgood resume" if active.paused else "lastgood status")
+    return Outcome(((active.number, ev.Paused(by)),), {"deployment": active.number})
+
+
+def resume(by: str, view: View) -> Outcome:
+    """Go on after a pause."""
+    active = _active(view)
+    if not active.paused:
+        raise Refused(f"{active.name} is not paused", next="lastgood status")
+    return Outcome(((active.number, ev.Paused(by, resumed=True)),), {"deployment": active.number})
 
 
 def abort(by: str, why: str, view: View) -> Outcome:
@@ -49,8 +72,10 @@ def abort(by: str, why: str, view: View) -> Outcome:
 
 
 def retry(by: str, view: View) -> Outcome:
-    """Make a new plan for a deployment that halted, to the same target."""
-    active = _active(view)
+    """Make a new plan for a deployment that halted, to the same target; or deploy again what went back last."""
+    if view.state.deployment is None:
+        return deploy_again(by, view)
+    active = view.state.deployment
     if active.halted is None or active.plan is None:
         raise Refused(f"{active.name} has not halted", next="lastgood status")
     events = list(once_more(active.number, active.plan, f"retried by {by}", view))

@@ -147,16 +147,24 @@ class Verbs:
         """Turn the dead-man switch off, or set it anew."""
         return dict(await self.loop.ask(partial(steer.confirm, by, extend_s)))
 
-    async def promote(self, by: str) -> dict[str, Any]:
-        """End a hold."""
-        return dict(await self.loop.ask(partial(steer.promote, by)))
+    async def promote(self, by: str, *, full: bool = False) -> dict[str, Any]:
+        """End a hold, or all that are still to come."""
+        return dict(await self.loop.ask(partial(steer.promote, by, full=full)))
+
+    async def pause(self, by: str) -> dict[str, Any]:
+        """Begin no further step forward."""
+        return dict(await self.loop.ask(partial(steer.pause, by)))
+
+    async def resume(self, by: str) -> dict[str, Any]:
+        """Go on after a pause."""
+        return dict(await self.loop.ask(partial(steer.resume, by)))
 
     async def abort(self, by: str, why: str = "") -> dict[str, Any]:
         """Take the active deployment back."""
         return dict(await self.loop.ask(partial(steer.abort, by, why)))
 
     async def retry(self, by: str) -> dict[str, Any]:
-        """Go on after a halt."""
+        """Go on after a halt, or deploy again what went back."""
         return dict(await self.loop.ask(partial(steer.retry, by)))
 
     async def mark(self, text: str, verdict: VerdictName, by: str, why: str = "") -> dict[str, Any]:

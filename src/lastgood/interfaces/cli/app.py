@@ -28,6 +28,8 @@ _COMMANDS = (
     ("report", looking.report),
     ("confirm", steering.confirm),
     ("promote", steering.promote),
+    ("pause", steering.pause),
+    ("resume", steering.resume),
     ("abort", steering.abort),
     ("retry", steering.retry),
     ("mark", steering.mark),

@@ -7,7 +7,7 @@ from typing import Any
 
 from lastgood.interfaces.cli.text import counted, lasting, listed, milliseconds
 
-WAITS = ("hold", "bake", "confirm")
+WAITS = ("hold", "bake", "confirm", "keep")
 
 
 def name(release: int | None) -> str:
@@ -86,7 +86,7 @@ def _under_way(found: Mapping[str, Any]) -> list[str]:
     if hold is not None:
         return [
             f"{target} has its share of the requests ({hold['shows']}), {back} the rest: {shift_proof(found)}",
-            f"the rest moves in {lasting(hold.get('left_s', 0.0))} by itself, at once with: lastgood promote",
+            _what_is_next(found, hold),
             *_ways_out(found),
         ]
     if not waiting:
@@ -94,8 +94,20 @@ def _under_way(found: Mapping[str, Any]) -> list[str]:
     lines = [f"{target} is live: {proof(found)}"]
     bake = next((step for step in waiting if step["verb"] == "bake"), None)
     if bake is not None:
+        if found.get("paused"):
+            lines.append("it is paused: lastgood resume")
         lines.append(f"it bakes for another {lasting(bake.get('left_s', 0.0))}; without a veto it counts as good then")
+    for kept in (step for step in waiting if step["verb"] == "keep"):
+        lines.append(f"{kept['shows']}: another {lasting(kept.get('left_s', 0.0))}")
     return [*lines, *_ways_out(found)]
+
+
+def _what_is_next(found: Mapping[str, Any], hold: Mapping[str, Any]) -> str:
+    if found.get("paused"):
+        return "it is paused and nothing moves: lastgood resume"
+    more = any(step["verb"] == "hold" and step["phase"] == "waits" for step in found["steps"])
+    when = f"in {lasting(hold.get('left_s', 0.0))} by itself, at once with: lastgood promote"
+    return f"the next share moves {when} (all of it: --full)" if more else f"the rest moves {when}"
 
 
 def _ways_out(found: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ _SHOWN = {
     "StepEnded": ("step", "error", "result"),
     "Confirmed": ("by", "extend_s"),
     "Promoted": ("by",),
+    "Paused": ("by",),
     "AbortAsked": ("by", "why"),
     "Superseded": ("by",),
     "Halted": ("why", "choices"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lastgood.interfaces.cli.render_deployment import name
+from lastgood.interfaces.cli.render_deployment import WAITS, name
 from lastgood.interfaces.cli.text import columns, counted, lasting, milliseconds, moment
 
 _MARKS = {"waits": "-", "started": "...", "ended": "ok", "failed": "fail"}
@@ -64,6 +64,8 @@ def deployment(found: Mapping[str, Any]) -> list[str]:
     ]
     if found["replanned"]:
         lines.append(f"  going to {name(found['target'])} instead: {found['replanned']}")
+    if found.get("paused"):
+        lines.append("  paused: nothing moves on until lastgood resume")
     lines += columns([_step(step) for step in found["steps"]], indent="  ")
     if found["confirm_left_s"] is not None:
         left = lasting(max(0.0, found["confirm_left_s"]))
@@ -77,7 +79,7 @@ def _step(step: Mapping[str, Any]) -> list[str]:
         told = str(step["error"])
     elif step.get("left_s") is not None:
         told = f"{lasting(step['left_s'])} left"
-    elif step.get("took_ms") is not None and step["verb"] not in ("bake", "hold", "confirm"):
+    elif step.get("took_ms") is not None and step["verb"] not in WAITS:
         told = milliseconds(step["took_ms"])
     return [_MARKS.get(step["phase"], step["phase"]), step["shows"] or step["id"], told]
 

@@ -30,7 +30,9 @@ class Teller:
             case "Confirmed":
                 return ["  confirmed" if event.get("extend_s") is None else "  the time to confirm was extended"]
             case "Promoted":
-                return ["  promoted: the rest of the requests moves"]
+                return ["  promoted: " + ("all requests move" if event.get("step") is None else "more requests move")]
+            case "Paused":
+                return ["  resumed" if event["resumed"] else "  paused: nothing moves on until lastgood resume"]
             case "AbortAsked":
                 return [f"  abort asked for by {event['by']}"]
             case "Halted":

@@ -1,4 +1,4 @@
-"""The small verbs: confirm, promote, abort, retry, mark, tag."""
+"""The small verbs: confirm, promote, pause, resume, abort, retry, mark, tag."""
 
 from __future__ import annotations
 
@@ -40,13 +40,31 @@ def confirm(
     return 0
 
 
-def promote(session: Session, no_wait: NoWait = False) -> int:
-    """End a hold: the rest of the requests moves to the new release."""
-    return _go_on(session, "promote", {"by": session.person}, goal="converged", no_wait=no_wait)
+def promote(
+    session: Session,
+    full: Annotated[
+        bool, typer.Option("--full", help="Pass over every hold that is still to come: all requests move.")
+    ] = False,
+    no_wait: NoWait = False,
+) -> int:
+    """End a hold: the next share of the requests moves to the new release."""
+    return _go_on(session, "promote", {"by": session.person, "full": full}, goal="converged", no_wait=no_wait)
+
+
+def pause(session: Session) -> int:
+    """Stop the deployment where it is. Requests stay as they are shared now; it still goes back if it has to."""
+    answer = only_controller(session, lambda controller: controller.post("/v1/pause", {"by": session.person}))
+    session.give(answer, [f"d{answer['deployment']} is paused: lastgood resume, or lastgood abort"])
+    return 0
+
+
+def resume(session: Session, no_wait: NoWait = False) -> int:
+    """Go on with a deployment that was paused."""
+    return _go_on(session, "resume", {"by": session.person}, goal="converged", no_wait=no_wait)
 
 
 def retry(session: Session, no_wait: NoWait = False) -> int:
-    """Go on with a deployment that halted, by a new plan to the same release."""
+    """Go on with a deployment that halted, or deploy again the release that was taken back last."""
     return _go_on(session, "retry", {"by": session.person}, goal="converged", no_wait=no_wait)
 
 

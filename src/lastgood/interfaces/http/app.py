@@ -81,6 +81,12 @@ class PersonBody(Body):
 class ConfirmBody(Body):
     """``POST /v1/confirm``; with ``extend_s`` the deadline is set anew instead."""
 
+class PromoteBody(PersonBody):
+    """``POST /v1/promote``; with ``full`` every hold that is still to come is ended, too."""
+
+    full: bool = False
+
+
     by: str = Field(default="api", max_length=200)
     extend_s: float | None = Field(default=None, gt=0, le=30 * 86400)
 
@@ -140,14 +146,22 @@ def _add_moves(app: FastAPI, verbs: Verbs) -> None:
         return await verbs.confirm(body.by, body.extend_s)
 
     @app.post("/v1/promote", summary="End a hold")
-    async def promote(body: PersonBody) -> dict[str, Any]:
-        return await verbs.promote(body.by)
+    async def promote(body: PromoteBody) -> dict[str, Any]:
+        return await verbs.promote(body.by, full=body.full)
+
+    @app.post("/v1/pause", summary="Begin no further step forward")
+    async def pause(body: PersonBody) -> dict[str, Any]:
+        return await verbs.pause(body.by)
+
+    @app.post("/v1/resume", summary="Go on after a pause")
+    async def resume(body: PersonBody) -> dict[str, Any]:
+        return await verbs.resume(body.by)
 
     @app.post("/v1/abort", summary="Take the active deployment back")
     async def abort(body: PersonBody) -> dict[str, Any]:
         return await verbs.abort(body.by, body.why)
 
-    @app.post("/v1/retry", summary="Go on after a halt")
+    @app.post("/v1/retry", summary="Go on after a halt, or deploy again what went back")
     async def retry(body: PersonBody) -> dict[str, Any]:
         return await verbs.retry(body.by)
 
