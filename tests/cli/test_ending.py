@@ -49,7 +49,8 @@ def test_every_command_the_design_asks_for_is_there() -> None:
     names = {" ".join(command) for command in every_command()}
     assert names >= {
         "init", "up", "stop", "down", "status", "check", "deploy", "rollback", "history", "diff", "report", "confirm",
-        "promote", "pause", "resume", "abort", "retry", "mark", "tag", "logs", "schema", "doctor", "demo", "plan deploy", "plan rollback",
+        "promote", "pause", "resume", "abort", "retry", "mark", "tag", "logs", "schema", "doctor", "demo",
+        "plan deploy", "plan rollback",
         "secret set", "secret list", "secret revoke",
     }  # fmt: skip
 

@@ -126,6 +126,7 @@ def deployment(found: Deployment, view: View) -> dict[str, Any]:
         "why": found.asked.why,
         "at": moment(found.requested_at),
         "replanned": found.replanned or None,
+        "paused": found.paused,
         "steps": steps(found, view),
         "convergence": convergence(found),
         "confirm_left_s": confirm_left_s(found, view.now),
@@ -134,7 +135,6 @@ def deployment(found: Deployment, view: View) -> dict[str, Any]:
         if found.ended
         else None,
         "ended_at": moment(found.ended_at),
-        "paused": found.paused,
         "verdict": view.state.verdict(found.asked.target).name,
     }
 

@@ -97,8 +97,8 @@ def _under_way(found: Mapping[str, Any]) -> list[str]:
         if found.get("paused"):
             lines.append("it is paused: lastgood resume")
         lines.append(f"it bakes for another {lasting(bake.get('left_s', 0.0))}; without a veto it counts as good then")
-    for kept in (step for step in waiting if step["verb"] == "keep"):
-        lines.append(f"{kept['shows']}: another {lasting(kept.get('left_s', 0.0))}")
+    kept = [step for step in waiting if step["verb"] == "keep"]
+    lines += [f"{step['shows']}: another {lasting(step.get('left_s', 0.0))}" for step in kept]
     return [*lines, *_ways_out(found)]
 
 

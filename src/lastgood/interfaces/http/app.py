@@ -78,14 +78,14 @@ class PersonBody(Body):
     why: str = Field(default="", max_length=2000)
 
 
-class ConfirmBody(Body):
-    """``POST /v1/confirm``; with ``extend_s`` the deadline is set anew instead."""
-
 class PromoteBody(PersonBody):
     """``POST /v1/promote``; with ``full`` every hold that is still to come is ended, too."""
 
     full: bool = False
 
+
+class ConfirmBody(Body):
+    """``POST /v1/confirm``; with ``extend_s`` the deadline is set anew instead."""
 
     by: str = Field(default="api", max_length=200)
     extend_s: float | None = Field(default=None, gt=0, le=30 * 86400)
