@@ -168,7 +168,7 @@ def test_a_rollback_that_would_loosen_security(shop: Shop) -> None:
 def test_an_armed_deployment_is_not_overtaken(shop: Shop) -> None:
     shop.open()
     shop.commit(shop.text(ORDERS), "Take orders")
-    shop.ok("deploy", "--confirm-within", "1h")
+    shop.ok("deploy", "--confirm-within", "1h", "--wait", "good")
     shop.commit(shop.text(ORDERS + route("more")), "More")
     refuses(shop, "deploy", code=5, saying=("waits for its confirmation", "lastgood confirm"))
     # A rollback overtakes everything.

@@ -78,7 +78,6 @@ def test_a_corrupt_object(open_shop: Shop) -> None:
     refuses(shop, "rollback", code=4, saying=("there is no release to go back to",))
 
 
-@pytest.mark.xfail(strict=True, reason="a repository that is gone is called a missing revision")
 def test_a_repository_that_is_gone(open_shop: Shop) -> None:
     shop = open_shop
     shop.deploy(shop.text(ORDERS), "Take orders")

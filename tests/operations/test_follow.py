@@ -8,7 +8,6 @@ from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.follow import Follower
 from lastgood.operations.rollback import RollbackAsk
 from lastgood.ports import JournalFull
-from tests.invariants.scenes import defect
 from tests.operations.controller import Controlled, controlled, text
 
 
@@ -205,7 +204,6 @@ async def test_what_a_person_aborted_is_not_deployed_again_by_itself() -> None:
         assert shop.state.releases == (1, 2)
 
 
-@defect("D44: only what follows the last slash is taken for the branch")
 async def test_a_branch_with_a_slash_in_its_name_is_reverted_by_its_whole_name() -> None:
     async with controlled() as shop:
         shop.repository.commit({"lastgood.yaml": text("/one")}, "one", branch="feature/x")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lastgood.release.observed import Fact, Observed
+from lastgood.release.observed import Fact, Observed, holds
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Revert, Wanted, make_plan
 from lastgood.release.release import Release
@@ -155,3 +155,12 @@ def test_a_plan_names_what_it_was_made_for() -> None:
     assert restarted.basis() == FIRST.basis(), "an instance that restarted is not a stable fact"
     assert with_facts(FIRST, Fact("database:main", "schema", "002")).basis() != FIRST.basis()
     assert observed(unknown=("database",)).basis() != observed().basis()
+
+
+def test_health_seen_before_the_services_went_out_of_sight_is_not_trusted() -> None:
+    """Nobody knows whether the old version still lives: it is brought up (that is harmless) before it gets requests."""
+    blind = BAKING.unseen("service")
+    plan = made(blind, "rollback", ONE, TWO)
+    assert "start:catalog" in before(plan, "shift")
+    assert blind.value("service:catalog", "wanted:v1") == 2, "what does not change by itself stays known"
+    assert not holds(plan.step("start:catalog").until, blind)

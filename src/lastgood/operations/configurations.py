@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from threading import RLock
 
-from lastgood.config.configuration import Configuration, is_entry, read_entry
+from lastgood.config.configuration import Configuration, Entry, is_entry, read_entry
 from lastgood.errors import Damaged
 from lastgood.operations.makers import attachment_digest
 from lastgood.ports import Journal
@@ -13,28 +14,35 @@ KEPT = 6
 
 
 class Configurations:
-    """Configurations by release number."""
+    """Configurations by release number. May be asked from any thread; the lock is never held while one is read."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._recent: OrderedDict[int, Configuration] = OrderedDict()
+        self._lock = RLock()
 
     def of(self, number: int) -> Configuration:
         """What a release says; raises ``Damaged`` where its content does not fit its digests."""
-        if number not in self._recent:
-            self.remember(number, self._read(number))
-        self._recent.move_to_end(number)
-        return self._recent[number]
+        found = self.at_hand(number)
+        if found is None:
+            found = self._read(number)
+            self.remember(number, found)
+        return found
 
     def at_hand(self, number: int) -> Configuration | None:
         """The same where nothing has to be read for it."""
-        return self._recent.get(number)
+        with self._lock:
+            found = self._recent.get(number)
+            if found is not None:
+                self._recent.move_to_end(number)
+            return found
 
     def remember(self, number: int, configuration: Configuration) -> None:
         """Keep a configuration that is at hand anyway."""
-        self._recent[number] = configuration
-        while len(self._recent) > KEPT:
-            self._recent.popitem(last=False)
+        with self._lock:
+            self._recent[number] = configuration
+            while len(self._recent) > KEPT:
+                self._recent.popitem(last=False)
 
     def attached(self, number: int, kind: str) -> dict[str, bytes]:
         """What a release keeps beside its configuration: ``{key: bytes}`` of the attachments of a kind."""
@@ -45,11 +53,16 @@ class Configurations:
                 raise Damaged(f"{key} of r{number} is damaged", next="lastgood doctor")
         return {key: contents[digest] for key, digest in listed.items()}
 
+    def _known(self) -> dict[str, Entry]:
+        """The entries of the configurations at hand by digest: releases share most of them."""
+        with self._lock:
+            recent = list(self._recent.values())
+        return {entry.digest: entry for configuration in recent for entry in configuration.entries.values()}
+
     def _read(self, number: int) -> Configuration:
         manifest = {key: digest for key, digest in self._journal.entries(number).items() if is_entry(key)}
-        known = {entry.digest: entry for recent in self._recent.values() for entry in recent.entries.values()}
-        missing = [digest for digest in manifest.values() if digest not in known]
-        contents = self._journal.contents(missing)
+        known = self._known()
+        contents = self._journal.contents(digest for digest in manifest.values() if digest not in known)
         entries = {}
         for key, digest in manifest.items():
             entry = known.get(digest) or read_entry(key, contents[digest])

@@ -46,7 +46,7 @@ class Loop:
         self._on_event = on_event or (lambda event: None)
         self._inbox: asyncio.Queue[Asked | Done | None] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._performed: set[str] = set()
+        self._performed: dict[str, Mapping[str, Any]] = {}
         self._strays: set[asyncio.Task[None]] = set()
         self._releases: dict[int, Release] = {}
         self._record = Record(world.journal)
@@ -180,7 +180,7 @@ class Loop:
         if progress is None or progress.attempt != done.attempt:
             return
         if done.error is None and done.step.until is not None:
-            self._performed.add(done.step.id)
+            self._performed[done.step.id] = done.result
             return
         ended = ev.StepEnded(done.step.id, done.result, done.error)
         self._write([(done.deployment, ended)], back=deployment.plan.goes_back)
@@ -241,7 +241,7 @@ class Loop:
         performs = []
         for command in acts:
             if isinstance(command, Append):
-                bodies.append((command.deployment, command.body))
+                bodies.append((command.deployment, self._with_result(command.body)))
             elif isinstance(command, Perform):
                 if (why := await self._eyes.unmet(command.step)) is None:
                     performs.append(command)
@@ -251,6 +251,12 @@ class Loop:
         durable = self._write(bodies, back=back)
         for perform in performs if durable or back else ():
             self._perform(perform)
+
+    def _with_result(self, body: ev.Body) -> ev.Body:
+        """The engine ends a step whose ``until`` holds; what its effect came to is known here."""
+        if isinstance(body, ev.StepEnded) and body.step in self._performed:
+            return replace(body, result=self._performed[body.step])
+        return body
 
     async def _swept(self, acts: Sequence[object]) -> Replan | None:
         """Before a way back is over: what the plan before it had under way may have come to something after all."""

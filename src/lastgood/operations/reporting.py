@@ -16,7 +16,7 @@ from lastgood.release.engine import confirm_left_s, watched_s
 from lastgood.release.ledger import live_now
 from lastgood.release.plan import Plan
 from lastgood.release.release import Release
-from lastgood.release.state import Deployment
+from lastgood.release.state import Carried, Deployment
 from lastgood.release.step import Step
 
 
@@ -89,6 +89,13 @@ def convergence(found: Deployment) -> dict[str, Any] | None:
     """
     if found.plan is None:
         return None
+    newest = Carried(found.plan, found.progress, found.replanned)
+    return _proof(newest, found.requested_at) or (
+        _proof(before, found.requested_at) if (before := found.shifted_by) else None
+    )
+
+
+def _proof(found: Carried, requested_at: Stamp) -> dict[str, Any] | None:
     shifts = [
         step for step in found.plan.steps if step.verb == "serve" and step.id in ("shift", "full", "serve", "push")
     ]
@@ -104,9 +111,9 @@ def convergence(found: Deployment) -> dict[str, Any] | None:
         "of": len(acknowledged) + len(away),
         "push_ms": result.get("took_ms"),
     }
-    same_boot = progress.started.boot_id == found.requested_at.boot_id
+    same_boot = progress.started.boot_id == requested_at.boot_id
     if found.plan.goes_back and not found.replanned and same_boot and "began_s" in result:
-        waited_ms = (float(result["began_s"]) - found.requested_at.boot_s) * 1000
+        waited_ms = (float(result["began_s"]) - requested_at.boot_s) * 1000
         proof["effective_ms"] = round(waited_ms + float(result.get("took_ms") or 0.0), 3)
     silence = found.progress.get("converged")
     if silence is not None and silence.phase == "ended":
@@ -116,6 +123,7 @@ def convergence(found: Deployment) -> dict[str, Any] | None:
 
 def deployment(found: Deployment, view: View) -> dict[str, Any]:
     """One deployment, with its steps."""
+    left_s = confirm_left_s(found, view.now)
     return {
         "deployment": found.number,
         "intent": found.intent,
@@ -129,7 +137,7 @@ def deployment(found: Deployment, view: View) -> dict[str, Any]:
         "paused": found.paused,
         "steps": steps(found, view),
         "convergence": convergence(found),
-        "confirm_left_s": confirm_left_s(found, view.now),
+        "confirm_left_s": None if left_s is None else round(left_s, 1),
         "halted": {"why": found.halted.why, "choices": list(found.halted.choices)} if found.halted else None,
         "ended": {"live": found.ended.live, "outcome": found.ended.outcome, "why": found.ended.why}
         if found.ended

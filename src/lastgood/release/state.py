@@ -38,6 +38,15 @@ class Verdict:
     at: Stamp | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A plan that another one has replaced, with what became of its steps."""
+
+    plan: Plan
+    progress: Mapping[StepId, Progress]
+    replanned: str
+
+
 @dataclass(frozen=True)
 class Deployment:
     """One move of the live system; ``asked`` is what somebody wanted, ``plan`` what it is doing about it now."""
@@ -58,6 +67,8 @@ class Deployment:
     halted: ev.Halted | None = None
     ended: ev.Ended | None = None
     ended_at: Stamp | None = None
+    shifted_by: Carried | None = None
+    """The plan before, where it moved the requests to where the plan of now wants them: the proof lies there."""
 
     @property
     def name(self) -> str:
@@ -183,7 +194,14 @@ def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:
     match event.body:
         case ev.Planned(plan=plan, why=why):
             return replace(
-                deployment, plan=plan, progress={}, replanned=why, abort_asked=None, halted=None, paused=False
+                deployment,
+                plan=plan,
+                progress={},
+                replanned=why,
+                abort_asked=None,
+                halted=None,
+                paused=False,
+                shifted_by=_shifted_by(deployment, plan),
             )
         case ev.StepStarted(step=step, attempt=attempt):
             begun = Progress("started", event.at, event.epoch, attempt)
@@ -210,3 +228,13 @@ def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:
         case ev.Ended() as ended:
             return replace(deployment, ended=ended, ended_at=event.at)
     return deployment
+
+
+def _shifted_by(deployment: Deployment, plan: Plan) -> Carried | None:
+    before = deployment.plan
+    if before is None or before.target != plan.target or not (before.goes_back and plan.goes_back):
+        return None
+    ended = {step for step, progress in deployment.progress.items() if progress.phase == "ended"}
+    if any(step.verb == "serve" and step.id in ended for step in before.steps):
+        return Carried(before, deployment.progress, deployment.replanned)
+    return deployment.shifted_by

@@ -67,9 +67,10 @@ class FakeRepository:
         return Head(self.checked_out, self.branches.get(self.checked_out))
 
     def resolve(self, text: str) -> Revision:
-        """Branches, ``HEAD``, ids and their beginnings, each with ``~N``."""
+        """Branches (``refs/heads/NAME`` too), ``HEAD``, ids and their beginnings, each with ``~N``."""
         if not text or text.startswith("-") or any(bad in text for bad in ("..", " ", ":")):
             raise UsageError(f"{text!r} is not a revision")
+        text = text.removeprefix("refs/heads/")
         name, _, steps = text.partition("~")
         if not self.branches:
             raise Unavailable("the repository has no commit yet")

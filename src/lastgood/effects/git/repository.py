@@ -10,6 +10,7 @@ import pygit2
 from lastgood.effects.git import follow, opening, origin, remotes, reverting, revisions, worktrees
 from lastgood.effects.git.command import REMOTE_TIMEOUT_S
 from lastgood.effects.git.trees import LARGEST_FILE, Trees, check_path
+from lastgood.errors import Unavailable
 from lastgood.ports import (
     BranchHead,
     BranchNews,
@@ -34,6 +35,14 @@ class GitRepository:
         self._trees = Trees(self._native, largest_file)
         self._remote_timeout_s = remote_timeout_s
 
+    def _see(self) -> None:
+        """An open repository answers from memory for a while after its folder went away."""
+        if not Path(self._folder, "HEAD").exists():
+            raise Unavailable(
+                f"the repository is gone: there is no {self._folder}",
+                next="put it back where it was; lastgood rollback needs no repository",
+            )
+
     @property
     def root(self) -> Path:
         """Where paths start: the work tree, or the bare repository's own folder."""
@@ -46,10 +55,12 @@ class GitRepository:
 
     def head(self) -> Head:
         """What is checked out; ``branch`` None means detached."""
+        self._see()
         return revisions.head_of(self._native)
 
     def resolve(self, text: str) -> Revision:
         """The commit a person means."""
+        self._see()
         return revisions.resolve(self._native, text)
 
     def files(self, revision: str, under: str = "") -> tuple[TreeFile, ...]:
@@ -76,6 +87,7 @@ class GitRepository:
 
     def poll(self, branch: str, previous: BranchHead | None) -> BranchNews:
         """What happened to a branch since the last look."""
+        self._see()
         now = follow.head_of_branch(self._native, branch)
         return follow.news(branch, previous, now, lambda old, new: follow.commits_between(self._fresh(), old, new))
 
