@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from lastgood.config.bake import Bake as Bake
+from lastgood.config.bake import Objective as Objective
 from lastgood.config.policies import ApiKey as ApiKey
 from lastgood.config.policies import Cors as Cors
 from lastgood.config.policies import Ip as Ip
@@ -177,6 +179,7 @@ class Route(Section):
     idle_timeout_s: Duration | None = Field(default=None, alias="idle_timeout")
     retries: Retries | None = None
     websocket: Flag = False
+    guarded: Flag = Field(default=False, description="measured and judged on its own, not only among the others")
 
     @model_validator(mode="after")
     def _one_action(self) -> Route:
@@ -283,12 +286,6 @@ class Database(Section):
 
     url: SecretText | Annotated[str, Field(pattern=SQLITE_PATTERN)]
     migrations: str = Field(description="folder of the repository that holds the migrations")
-
-
-class Bake(Section):
-    """How a release earns its verdict."""
-
-    for_s: Positive = Field(default=600.0, alias="for", description="a release without a veto for so long is good")
 
 
 class Root(Section):

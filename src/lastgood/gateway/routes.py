@@ -47,7 +47,9 @@ def route_messages(line: Line) -> Iterator[Any]:
     _action(message, line.rule)
     apply_changes(message, route.headers.request, route.headers.response)
     if line.label:
-        message.stat_prefix = names.release_name(line.label.release)
+        # Statistics of each release, not of each route: ten thousand of those would be read by nobody.
+        alone = f".{route.name}" if route.guarded else ""
+        message.stat_prefix = f"{names.release_name(line.label.release)}{alone}"
     _policies(message, used, line)
     yield message
     cors = [item for item in used if item.policy.cors]

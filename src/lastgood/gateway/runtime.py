@@ -12,7 +12,7 @@ from lastgood.gateway.packing import resource
 from lastgood.gateway.snapshot import RUNTIME_LAYER, Resource
 
 MILLION = 1_000_000
-STATS_PATTERN = r"^vhost\..*\.route\.r(?P<release>\d+)\.upstream_rq_total$"
+STATS_PATTERN = r"^vhost\..*\.route\.r(?P<release>\d+)(\.[^.]+)?\.upstream_rq_total$"
 """Counters of requests by release (for ``/stats?filter=``); only hosts with two generations have them."""
 _STATS = re.compile(STATS_PATTERN)
 

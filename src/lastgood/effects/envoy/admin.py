@@ -31,6 +31,13 @@ class Admin:
         raw = await self._json(f"/stats?format=json&filter={quote(f'^({regex})$', safe='')}")
         return {stat["name"]: stat["value"] for stat in raw["stats"] if isinstance(stat.get("value"), int)}
 
+    async def statistics(self, regex: str) -> list[dict[str, Any]]:
+        """Counters, gauges and histograms (by cumulative buckets) whose whole name matches, as Envoy writes them."""
+        pattern = quote(f"^({regex})$", safe="")
+        raw = await self._json(f"/stats?histogram_buckets=cumulative&format=json&filter={pattern}")
+        found: list[dict[str, Any]] = raw["stats"]
+        return found
+
     async def server_info(self) -> dict[str, Any]:
         """Version, state, uptime and command line."""
         info: dict[str, Any] = await self._json("/server_info")

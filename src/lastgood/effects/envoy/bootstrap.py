@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lastgood.gateway.snapshot import RUNTIME_LAYER
+from lastgood.health.reading import EDGES_MS
 
 _ADS: dict[str, Any] = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -67,7 +68,12 @@ def bootstrap(proxy: Proxy) -> str:
                     }
                 ]
             },
-            "stats_config": {"stats_matcher": {"exclusion_list": {"patterns": _UNWANTED}}},
+            # Histograms are only brought up to date when statistics are flushed: by default every 5 s.
+            "stats_flush_interval": "0.5s",
+            "stats_config": {
+                "stats_matcher": {"exclusion_list": {"patterns": _UNWANTED}},
+                "histogram_bucket_settings": [{"match": {"prefix": "vhost."}, "buckets": list(EDGES_MS)}],
+            },
         },
         indent=1,
         sort_keys=True,
@@ -95,7 +101,8 @@ def argv(
 _UNWANTED = [
     # Statistics of every virtual host and of retries on every route: thousands nobody reads.
     {"contains": ".vcluster."},
-    {"safe_regex": {"regex": r"vhost\..*\.route\..*\.upstream_rq_(retry.*|timeout)"}},
+    # The number of retries itself is wanted: it is how many attempts failed that no client saw.
+    {"safe_regex": {"regex": r"vhost\..*\.route\..*\.upstream_rq_(retry_.*|timeout)"}},
 ]
 
 

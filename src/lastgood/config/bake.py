@@ -1,0 +1,73 @@
+"""How a release earns its verdict: how long it is watched, beside what, and what it must keep to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from lastgood.config.policies import Section, exactly_one
+from lastgood.config.values import Duration, Flag, Percent, Positive, Whole
+
+
+class ErrorLimit(Section):
+    """Failed requests: 5xx, resets, timeouts, also those that a retry hid; exactly one key."""
+
+    not_worse_than: Literal["baseline"] | None = None
+    below: Percent | None = Field(default=None, description="of all requests, whatever the baseline does")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ErrorLimit:
+        exactly_one(self, "not_worse_than", "below")
+        return self
+
+
+class LatencyLimit(Section):
+    """How long answers take; either beside the baseline, or a quantile below a limit."""
+
+    not_worse_than: Literal["baseline"] | None = None
+    quantile: Literal["p50", "p75", "p90", "p95", "p99"] = "p99"
+    below: Positive | None = Field(default=None, description="judged at the next bucket's bound: 300ms at 320ms")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LatencyLimit:
+        exactly_one(self, "not_worse_than", "below")
+        return self
+
+
+class Objective(Section):
+    """What a release must keep to; exactly one metric."""
+
+    errors: ErrorLimit | None = None
+    latency: LatencyLimit | None = None
+    report_only: Flag = Field(default=False, description="tell, but decide nothing by it")
+
+    @model_validator(mode="after")
+    def _one_metric(self) -> Objective:
+        exactly_one(self, "errors", "latency")
+        return self
+
+
+class Bake(Section):
+    """How a release earns its verdict.
+
+    With ``objectives`` only measured evidence makes it good; without, time without a veto does. A release that is
+    measured to be worse than the one before goes back either way.
+    """
+
+    for_s: Positive = Field(default=600.0, alias="for", description="how long it is watched at all requests")
+    hold_back: Percent = Field(default=0.0, description="share kept on the old release meanwhile, to compare with")
+    objectives: tuple[Objective, ...] = ()
+    undecided: Literal["extend", "rollback", "ask"] = Field(
+        default="ask", description="what to do when the time is over and the evidence does not suffice"
+    )
+    at_least_s: Positive = Field(default=60.0, alias="at_least", description="never good before so long")
+    warm_up_s: Duration | None = Field(
+        default=None,
+        alias="warm_up",
+        description="not judged for so long after each rise of the share, save by vetoes; default: 20s where a service "
+        "changes, else 0s",
+    )
+    clusters: Whole | None = Field(
+        default=None, ge=1, le=1000, description="how many failures usually come together; default: learnt"
+    )

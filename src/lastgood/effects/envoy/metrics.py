@@ -1,0 +1,77 @@
+"""What each proxy counted of each release's routes: Envoy's own cumulative counters, read from the admin socket.
+
+``upstream_rq_total`` counts attempts, ``upstream_rq_completed`` (and its classes) what clients got, and
+``upstream_rq_retry`` the attempts that another one followed, on whichever version that was: so nothing is hidden. The
+buckets of ``upstream_rq_time`` are those of ``health.reading``; a proxy started by an older build has its own, and is
+read as if each of its answers had taken as long as its bucket allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any
+
+from lastgood.effects.envoy.admin import Admin
+from lastgood.errors import Unavailable
+from lastgood.health.reading import EDGES_MS, Counts, ProxyReading
+
+_WANTED = r"vhost\.[^.]+\.route\.r[0-9]+(\.[^.]+)?\.upstream_rq_(total|completed|4xx|5xx|retry|time)|server\.uptime"
+_NAME = re.compile(r"vhost\.[^.]+\.route\.(?P<label>r\d+(?:\.[^.]+)?)\.upstream_rq_(?P<what>\w+)")
+_FIELDS = {"total": "attempts", "completed": "answered", "5xx": "failed", "4xx": "refused", "retry": "retried"}
+
+
+class EnvoyMeasurements:
+    """``ports.Measurements`` of these proxies."""
+
+    def __init__(self, admins: Mapping[str, Admin]) -> None:
+        self._admins = admins
+
+    async def read(self) -> Mapping[str, ProxyReading]:
+        """See ``ports.Measurements``; one that does not answer in time is left out."""
+        answers = await asyncio.gather(
+            *(admin.statistics(_WANTED) for admin in self._admins.values()), return_exceptions=True
+        )
+        found: dict[str, ProxyReading] = {}
+        for name, answer in zip(self._admins, answers, strict=True):
+            if isinstance(answer, list):
+                found[name] = reading_of(answer)
+            elif not isinstance(answer, Unavailable):
+                raise answer
+        return found
+
+
+def reading_of(statistics: list[dict[str, Any]]) -> ProxyReading:
+    """One proxy's reading of the ``stats`` of its admin interface; listeners are summed."""
+    up_s = 0.0
+    sums: dict[str, dict[str, int]] = {}
+    times: dict[str, list[int]] = {}
+    for one in statistics:
+        for histogram in one.get("histograms", ()):
+            if found := _NAME.fullmatch(histogram["name"]):
+                within = _within(histogram["buckets"])
+                before = times.get(found["label"], [0] * len(EDGES_MS))
+                times[found["label"]] = [mine + more for mine, more in zip(before, within, strict=True)]
+        name, value = one.get("name", ""), one.get("value")
+        if not isinstance(value, int):
+            continue
+        if name == "server.uptime":
+            up_s = float(value)
+        elif (found := _NAME.fullmatch(name)) and (counted := _FIELDS.get(found["what"])):
+            fields = sums.setdefault(found["label"], {})
+            fields[counted] = fields.get(counted, 0) + value
+    arms = {
+        label: Counts(**fields, within=tuple(times.get(label, [0] * len(EDGES_MS)))) for label, fields in sums.items()
+    }
+    return ProxyReading(up_s, arms)
+
+
+def _within(buckets: list[dict[str, Any]]) -> list[int]:
+    """Cumulative counts at our edges; between two of the proxy's bounds the lower one counts."""
+    bounds = [bucket["upper_bound"] for bucket in buckets]
+    counts = [0, *(int(bucket["cumulative"]) for bucket in buckets)]
+    within = [counts[bisect_right(bounds, edge)] for edge in EDGES_MS]
+    within[-1] = counts[-1]
+    return within

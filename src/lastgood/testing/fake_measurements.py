@@ -1,0 +1,76 @@
+"""Counters and evidence in memory, with the faults that real ones have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from lastgood.health.reading import EDGES_MS, Counts, ProxyReading
+from lastgood.ports.journal import JournalFull
+
+
+class FakeMeasurements:
+    """``ports.Measurements``: proxies whose counters a test moves."""
+
+    def __init__(self, names: Sequence[str] = ("one",)) -> None:
+        self._proxies = {name: ProxyReading(1.0) for name in names}
+        self._gone: set[str] = set()
+        self.reads = 0
+
+    def requests(self, label: str, n: int, *, failed: int = 0, took_ms: float = 10.0, name: str = "one") -> None:
+        """So many requests were answered by the routes of ``label`` (``r12``)."""
+        proxy = self._proxies[name]
+        within = tuple(n if edge >= took_ms else 0 for edge in EDGES_MS)
+        more = proxy.arms.get(label, Counts()) + Counts(n, n, failed, 0, 0, within)
+        self._proxies[name] = replace(proxy, arms={**proxy.arms, label: more})
+
+    def hang(self, label: str, n: int, name: str = "one") -> None:
+        """So many requests began and got no answer."""
+        proxy = self._proxies[name]
+        more = proxy.arms.get(label, Counts()) + Counts(n)
+        self._proxies[name] = replace(proxy, arms={**proxy.arms, label: more})
+
+    def vanish(self, name: str = "one") -> None:
+        """It answers no more."""
+        self._gone.add(name)
+
+    def come_back(self, name: str = "one") -> None:
+        """It answers again."""
+        self._gone.discard(name)
+
+    def restart(self, name: str = "one") -> None:
+        """It counts from zero."""
+        self._proxies[name] = ProxyReading(0.0)
+
+    async def read(self) -> Mapping[str, ProxyReading]:
+        """See ``ports.Measurements``; a second passes for the proxies."""
+        self.reads += 1
+        self._proxies = {name: replace(proxy, up_s=proxy.up_s + 1) for name, proxy in self._proxies.items()}
+        return {name: proxy for name, proxy in self._proxies.items() if name not in self._gone}
+
+
+class FakeEvidence:
+    """``ports.Evidence`` in memory; ``full`` is a disk without room."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, list[str]] = {}
+        self.full = False
+        self.synced: list[int] = []
+
+    def append(self, release: int, line: str) -> None:
+        """See ``ports.Evidence``."""
+        if self.full:
+            raise JournalFull("the disk is full", where=f"r{release}", next="make room")
+        self.kept.setdefault(release, []).append(line)
+
+    def keep(self, release: int) -> None:
+        """See ``ports.Evidence``."""
+        self.synced.append(release)
+
+    def lines(self, release: int) -> Sequence[str]:
+        """See ``ports.Evidence``."""
+        return tuple(self.kept.get(release, ()))
+
+    def releases(self) -> Sequence[int]:
+        """See ``ports.Evidence``."""
+        return tuple(sorted(self.kept, reverse=True))
