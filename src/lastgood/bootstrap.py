@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.journal.sqlite import SqliteJournal
     from lastgood.effects.secrets import SecretStore
+    from lastgood.effects.services import ServiceDriver
     from lastgood.errors import Damaged
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.drafting import Drafting
@@ -88,10 +89,24 @@ class Controller:
     configurations: Configurations
     proxies: EnvoyProxies
     gateway: GatewayDriver
+    services: ServiceDriver
     loop: Loop
     verbs: Verbs
     processes: Processes | None
     expected: tuple[Proxy, ...]
+
+    async def restore(self, served: Mapping[str, Any] | None, accepted: Mapping[str, Any] | None) -> None:
+        """Bring the proxies to what was being served; the instances are looked at first, for they have to know where.
+
+        Raises what the gateway refuses with.
+        """
+        from lastgood.errors import LastgoodError
+
+        try:
+            await self.services.observe()
+        except LastgoodError:
+            pass  # a release without services does not need them; one with services says that they were not seen
+        await self.gateway.restore(served, accepted)
 
 
 def open_journal(places: Places, *, read_only: bool = False) -> SqliteJournal:
@@ -115,11 +130,13 @@ def why_private(places: Places, path: str) -> str | None:
 
 def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     """What reads revisions, or why the repository cannot be opened."""
+    from lastgood.assembly import make_artifacts
     from lastgood.effects.git.opening import discover
     from lastgood.effects.git.repository import GitRepository
     from lastgood.effects.secrets import SecretStore
     from lastgood.errors import LastgoodError
     from lastgood.operations.drafting import Drafting
+    from lastgood.operations.service_maker import ServiceMaker
 
     try:
         repository = GitRepository(discover(places.root))
@@ -134,7 +151,8 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
             return False
         return True
 
-    return Drafting(repository, resolves, why_private=lambda path: why_private(places, path)), ""
+    makers = (ServiceMaker(make_artifacts(places, store.redactor.redact)),)
+    return Drafting(repository, resolves, makers, why_private=lambda path: why_private(places, path)), ""
 
 
 def _why_unusable(store: SecretStore) -> Callable[[str], str | None]:
@@ -201,50 +219,45 @@ def make_controller(
     take_over: bool = False,
 ) -> Controller:
     """A controller whose journal was taken over; without ``processes`` it tries nothing on a preflight proxy."""
-    from lastgood.effects.envoy.bootstrap import Proxy
+    from lastgood.assembly import expected_proxies, make_proxies, make_services, reach_processes
     from lastgood.effects.envoy.log_tail import log_tail
-    from lastgood.effects.envoy.preflight import Preflight
-    from lastgood.effects.envoy.proxies import EnvoyProxies
-    from lastgood.effects.envoy.snapshots import Snapshots
-    from lastgood.effects.envoy.supervised import SupervisedLauncher
     from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.git.driver import GitDriver
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
-    from lastgood.gateway.runtime import runtime_resource
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
     from lastgood.operations.world import World
+    from lastgood.release.release import services_of
 
     clock = SystemClock()
     state, damage = read_state(journal)
     secrets = SecretStore(places.secrets)
     configurations = Configurations(journal)
-    snapshots = Snapshots(secrets.resolve, places.state / "slots.json")
     folder = socket_folder(places)
-    expected = tuple(
-        Proxy(f"proxy-{n}", folder / "ads.sock", folder / f"proxy-{n}.sock", options.concurrency)
-        for n in range(1, options.proxies + 1)
-    )
-    proxies = EnvoyProxies(
-        expected,
-        snapshots.build,
-        runtime=runtime_resource,
-        preflight=Preflight(folder, SupervisedLauncher(processes, "preflight"), redact=secrets.redactor.redact)
-        if processes
-        else None,
-        take_over=take_over,
-        trust_reported=state.served == state.accepted,
-        redact=secrets.redactor.redact,
-    )
+    expected = expected_proxies(folder, options.proxies, options.concurrency)
+    trusted = state.served == state.accepted
+    proxies = make_proxies(places, folder, expected, processes, secrets, take_over=take_over, trust_reported=trusted)
     logs = [places.logs / f"{proxy.name}.log" for proxy in expected]
-    said_since = partial(log_tail, logs, redact=secrets.redactor.redact)
-    gateway = GatewayDriver(proxies, configurations.of, said_since=said_since, at_hand=configurations.at_hand)
+    supervisor = processes or reach_processes(run_root(places), journal.epoch)
+    services = make_services(places, supervisor, configurations, secrets, lambda: loop)
+    gateway = GatewayDriver(
+        proxies,
+        configurations.of,
+        said_since=partial(log_tail, logs, redact=secrets.redactor.redact),
+        at_hand=configurations.at_hand,
+        versions_of=lambda number: services_of(loop.release_of(number)),
+        endpoints_of=lambda number: {
+            name: services.endpoints(name, digest) for name, digest in services_of(loop.release_of(number)).items()
+        },
+    )
+    services.outlet = gateway
     drafting, why = make_drafting(places)
     git = GitDriver(drafting.repository if drafting else None, why)
-    loop = Loop(World(clock, journal, {"gateway": gateway, "git": git}), state, on_event=on_event, damage=damage)
+    world = World(clock, journal, {"gateway": gateway, "service": services, "git": git})
+    loop = Loop(world, state, on_event=on_event, damage=damage)
     verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why, _why_unusable(secrets))
     return Controller(
-        places, options, clock, journal, configurations, proxies, gateway, loop, verbs, processes, expected
+        places, options, clock, journal, configurations, proxies, gateway, services, loop, verbs, processes, expected
     )

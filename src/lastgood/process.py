@@ -21,7 +21,7 @@ with the same spec. ``orphan``: it runs and is ours, but its spec was lost; it i
 class ProcessSpec:
     """What to run.
 
-    ``key`` is its name for ever (``[A-Za-z0-9._:@-]``, at most 120). The environment is ``env`` and ``secret_env`` and
+    ``key`` is its name for ever (``[A-Za-z0-9._:@-]``, at most 160). The environment is ``env`` and ``secret_env`` and
     nothing else; ``env`` is written to disk, of ``secret_env`` the names only. ``grace_s`` lies between SIGTERM and
     SIGKILL. ``log_path`` (absolute) gets stdout and stderr and is rotated.
     """

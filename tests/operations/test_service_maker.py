@@ -8,7 +8,8 @@ import pytest
 
 from lastgood.errors import Refused
 from lastgood.operations.deploy import DeployAsk
-from lastgood.operations.service_maker import ServiceMaker, read_made_of
+from lastgood.operations.service_maker import ServiceMaker
+from lastgood.ports import MadeOf
 from lastgood.testing.fake_artifacts import FakeArtifacts
 from tests.operations.controller import Controlled, controlled, text
 
@@ -62,7 +63,7 @@ async def test_a_release_keeps_the_bundle_its_service_runs_from(site: Site) -> N
     assert drafted.draft.keep_old_s == {"catalog": 1800.0}
     prepared = drafted.prepared()
     assert len(site.artifacts.built) == 1
-    made = read_made_of(prepared.contents[prepared.draft.entries["artifact:catalog"]])
+    made = MadeOf.from_json(prepared.contents[prepared.draft.entries["artifact:catalog"]])
     assert site.artifacts.find(made.digest, made.seal).digest == made.digest
     assert prepared.draft.parts == drafted.draft.parts
 

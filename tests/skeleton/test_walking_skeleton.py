@@ -26,9 +26,11 @@ from lastgood.effects.envoy.proxies import EnvoyProxies
 from lastgood.effects.envoy.snapshots import Snapshots
 from lastgood.effects.envoy.supervised import ensure_proxies
 from lastgood.effects.gateway import GatewayDriver
+from lastgood.effects.instances.launch import Launch
+from lastgood.effects.instances.ports import free_port
 from lastgood.effects.journal.sqlite import SqliteJournal
 from lastgood.effects.processes.client import SupervisedProcesses, ensure_supervisor
-from lastgood.effects.services import Launch, ServiceDriver, free_port
+from lastgood.effects.services import ServiceDriver
 from lastgood.effects.system_clock import SystemClock
 from lastgood.gateway.runtime import runtime_resource
 from lastgood.operations.deploy import DeployAsk, Draft, deploy

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lastgood.config.configuration import Configuration
-from lastgood.errors import LastgoodError
+from lastgood.errors import Conflict, LastgoodError
 from lastgood.gateway.snapshot import Generation, Traffic
-from lastgood.ports import Proxies
+from lastgood.ports import Convergence, Proxies
 from lastgood.release.observed import Fact
 from lastgood.release.release import GATEWAY
 from lastgood.release.step import Step
 
 ConfigurationOf = Callable[[int], Configuration]
 EndpointsOf = Callable[[int], Mapping[str, tuple[str, ...]]]
+VersionsOf = Callable[[int], Mapping[str, str]]
 CONFIGURATIONS = 4
 
 
@@ -30,11 +31,18 @@ class GatewayDriver:
         configuration_of: ConfigurationOf,
         endpoints_of: EndpointsOf = lambda number: {},
         said_since: Callable[[float], list[str]] = lambda since_s: [],
+        versions_of: VersionsOf = lambda number: {},
         at_hand: Callable[[int], Configuration | None] = lambda number: None,
     ) -> None:
-        """``at_hand``: a configuration that need not be read, which spares a deployment the way to a thread."""
+        """``versions_of`` a release are the digests of its services, ``endpoints_of`` it the addresses of those.
+
+        ``at_hand`` is a configuration that need not be read, which spares a deployment the way to a thread.
+        """
         self._at_hand = at_hand
         self._proxies = proxies
+        self._versions_of = versions_of
+        self._moving = 0
+        self._published: dict[tuple[str, str], frozenset[str]] = {}
         self._said_since = said_since
         self._served_since_s: dict[int, float] = {}
         self._configuration_of = configuration_of
@@ -48,7 +56,7 @@ class GatewayDriver:
             if args is None or args["base"] is None:
                 continue
             try:
-                await self._proxies.serve(await self._traffic(args))
+                await self._serve(await self._traffic(args))
                 self._served = dict(args)
                 return
             except LastgoodError:
@@ -58,7 +66,30 @@ class GatewayDriver:
     async def refresh(self) -> None:
         """Serve the same again: a secret was replaced or a certificate renewed."""
         if self._served["base"] is not None:
-            await self._proxies.serve(await self._traffic(self._served))
+            await self._serve(await self._traffic(self._served))
+
+    def published(self, name: str, digest: str) -> Collection[str] | None:
+        """The addresses of a version that requests are sent to; None where it is no part of what is served."""
+        return self._published.get((name, digest))
+
+    async def publish(self) -> None:
+        """Serve the same with the endpoints of now. A step that is under way is not disturbed: it takes them along."""
+        if self._moving:
+            return
+        try:
+            await self.refresh()
+        except Conflict:
+            pass  # a step began meanwhile
+
+    async def _serve(self, traffic: Traffic) -> Convergence:
+        proof = await self._proxies.serve(traffic)
+        generations = [traffic.base, *([traffic.candidate] if traffic.candidate else [])]
+        self._published = {
+            (name, digest): frozenset(generation.endpoints.get(name, ()))
+            for generation in generations
+            for name, digest in generation.versions.items()
+        }
+        return proof
 
     async def observe(self) -> Sequence[Fact]:
         """``base``, ``candidate``, ``percent`` (stable), ``connected`` proxies (not stable)."""
@@ -75,7 +106,11 @@ class GatewayDriver:
             await self._proxies.preflight(traffic)
             return {}
         began_s = time.time()
-        proof = await self._proxies.serve(traffic)
+        self._moving += 1
+        try:
+            proof = await self._serve(traffic)
+        finally:
+            self._moving -= 1
         self._served = {name: step.args[name] for name in ("base", "candidate", "percent")}
         self._served_since_s.setdefault(int(step.args["candidate"] or step.args["base"]), began_s)
         return {"took_ms": round(proof.took_ms, 3), "acknowledged": proof.acknowledged, "away": proof.away}
@@ -96,7 +131,8 @@ class GatewayDriver:
                 found = await asyncio.to_thread(self._configuration_of, number)
             self._configurations[number] = found
         self._configurations.move_to_end(number)
-        return Generation(number, self._configurations[number], dict(self._endpoints_of(number)))
+        endpoints, versions = dict(self._endpoints_of(number)), dict(self._versions_of(number))
+        return Generation(number, self._configurations[number], endpoints, versions)
 
     async def _silent(self, step: Step) -> Mapping[str, Any]:
         """Count what the left release still gets, once all proxies have acknowledged: the proof by counters."""

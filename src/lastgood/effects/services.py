@@ -1,131 +1,272 @@
-"""Services as the engine moves them: instances are processes under the supervisor, found again by their keys."""
+"""Services as the engine moves them: instances are processes under the supervisor, found again by their keys.
+
+Facts of ``service:NAME``, for every version (``DIGEST``) of which there are instances:
+
+- ``wanted:DIGEST``: how many the supervisor keeps running (stable)
+- ``healthy:DIGEST``: how many answer as their service asks for, do not drain, and are known to the gateway if that
+  sends requests to this version
+- ``endpoints:DIGEST``: their addresses
+- ``failing:DIGEST``: why it cannot work, in words, where that is plain (it ends again and again)
+
+The steps are described in ``release.strategies.instances``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import socket
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lastgood.config.model import Health
-from lastgood.errors import Unavailable
-from lastgood.ports import Processes, ProcessSpec, ProcessState
+from lastgood.effects.instances.connections import connections_to
+from lastgood.effects.instances.launch import HealthOf, Launch, LaunchOf
+from lastgood.effects.instances.outlet import NoOutlet, Outlet
+from lastgood.effects.instances.ports import free_port
+from lastgood.effects.instances.probing import probe, smoke
+from lastgood.effects.instances.vitals import Instance, Vitals, instance_of
+from lastgood.errors import Failed, LastgoodError, Unavailable
+from lastgood.ports import Processes
 from lastgood.release.observed import Fact
 from lastgood.release.step import Step
 
-_KEY = re.compile(r"(?P<name>[a-z0-9_-]+)@(?P<digest>[0-9a-f]{8,64})\.(?P<port>\d+)")
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How an instance of one version is started and seen to be healthy. It gets ``PORT`` in its environment."""
-
-    argv: tuple[str, ...]
-    folder: Path
-    logs: Path
-    health: Health = field(default_factory=Health)
-    env: Mapping[str, str] = field(default_factory=dict)
-    secret_env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    grace_s: float = 10.0
-
-
-LaunchOf = Callable[[str, str, int], Launch]
-"""``(service, digest, release)`` to how it is launched."""
+CRASHES = 3
+"""Restarts within a minute after which a version that is not ready is said to fail."""
+LOOK_S = 0.03
+PUBLISH_S = 5.0
+QUIET_LOOKS = 2
+"""Looks in a row without a connection: one alone may fall between two requests."""
 
 
 class ServiceDriver:
     """Moves every ``service:NAME``. An instance's key names its service, version and port, so nothing else is stored.
 
-    Facts: ``wanted:DIGEST`` instances the supervisor keeps running (stable), ``healthy:DIGEST`` that answer now, and
-    ``endpoints:DIGEST``, the addresses of those.
+    ``redact`` takes secrets out of what is told of a log. Set ``outlet`` to the gateway before anything is observed.
     """
 
-    def __init__(self, processes: Processes, launch_of: LaunchOf) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        launch_of: LaunchOf,
+        *,
+        health_of: HealthOf | None = None,
+        redact: Callable[[str], str] = str,
+    ) -> None:
         self._processes = processes
         self._launch_of = launch_of
+        self._health_of = health_of or self._health_of_launch
+        self._redact = redact
         self._launches: dict[tuple[str, str], Launch] = {}
+        self._instances: tuple[Instance, ...] | None = None
+        self._draining: set[str] = set()
+        self._publishing: asyncio.Task[None] | None = None
+        self.vitals = Vitals(self._probe)
+        self.outlet: Outlet = NoOutlet()
+
+    # --- looking -----------------------------------------------------------------------------------------------
 
     async def observe(self) -> Sequence[Fact]:
-        """Ask the supervisor what runs, and every instance whether it is healthy."""
-        found: dict[tuple[str, str], list[int]] = {}
-        for state in await self._processes.list():
-            if (match := _instance(state)) is not None:
-                found.setdefault((match["name"], match["digest"]), []).append(int(match["port"]))
+        """Ask the supervisor what runs; every instance is asked beside that, and what it said last is what counts."""
+        instances = await self._look()
         facts = []
-        for (name, digest), ports in sorted(found.items()):
-            launch = self._launches.get((name, digest))
-            health = launch.health if launch else Health()
-            healthy = [port for port in sorted(ports) if await is_healthy(port, health)]
+        for name, digest in sorted({(each.name, each.digest) for each in instances}):
+            mine = [each for each in instances if (each.name, each.digest) == (name, digest)]
+            able = [each.address for each in mine if self._is_able(each)]
             part = f"service:{name}"
-            facts.append(Fact(part, f"wanted:{digest}", len(ports)))
-            facts.append(Fact(part, f"healthy:{digest}", len(healthy), stable=False))
-            endpoints = [f"127.0.0.1:{port}" for port in healthy]
-            facts.append(Fact(part, f"endpoints:{digest}", endpoints, stable=False))
+            facts.append(Fact(part, f"wanted:{digest}", len(mine)))
+            facts.append(Fact(part, f"healthy:{digest}", len(able), stable=False))
+            facts.append(Fact(part, f"endpoints:{digest}", sorted(able), stable=False))
+            if (failing := self._failing(mine)) is not None:
+                facts.append(Fact(part, f"failing:{digest}", failing, stable=False))
         return facts
 
-    async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
-        """``start``, ``drain`` and ``stop``; the same again changes nothing."""
-        name, digest = step.part.partition(":")[2], str(step.args["digest"])
-        running = [match for state in await self._processes.list() if (match := _instance(state)) is not None]
-        mine = [match for match in running if (match["name"], match["digest"]) == (name, digest)]
-        leaving = mine[int(step.args.get("keep", 0)) :]
-        if step.verb == "drain":
-            return {"leaving": len(leaving)}  # SIGTERM lets each finish what it has
-        if step.verb == "stop":
-            for match in leaving:
-                await self._processes.stop(match[0])
-            return {"stopped": len(leaving)}
-        launch = self._launch_of(name, digest, int(step.args["release"]))
-        self._launches[name, digest] = launch
-        for _ in range(int(step.args["instances"]) - len(mine)):
-            await self._start(name, digest, launch)
-        return {"instances": int(step.args["instances"]), "already": len(mine)}
+    def endpoints(self, name: str, digest: str) -> tuple[str, ...]:
+        """Where requests to a version may go. Raises ``Unavailable`` before anything was seen: that is not "nowhere".
 
-    async def _start(self, name: str, digest: str, launch: Launch) -> None:
-        port = free_port()
-        key = f"{name}@{digest}.{port}"
-        state = await self._processes.start(
-            ProcessSpec(
-                key,
-                launch.argv,
-                str(launch.logs / f"{name}.log"),
-                "instance",
-                {"PATH": os.environ.get("PATH", os.defpath), **launch.env, "PORT": str(port)},
-                launch.secret_env,
-                str(launch.folder),
-                grace_s=launch.grace_s,
-            )
-        )
+        Where nobody is ready those that once were are better than nothing: their health check may be what is wrong.
+        """
+        if self._instances is None:
+            raise Unavailable("the instances of services were not seen yet", next="lastgood doctor")
+        mine = [i for i in self._instances if (i.name, i.digest) == (name, digest) and i.key not in self._draining]
+        found = [each for each in mine if self.vitals.is_serving(each)]
+        found = found or [each for each in mine if self.vitals.has_served(each)]
+        return tuple(sorted(each.address for each in found))
+
+    async def watch(self, every_s: float = 0.5) -> None:
+        """Look again and again, at once when an instance has ended, and tell the gateway; until cancelled."""
+        while True:
+            try:
+                await self._look()
+                await self._supply()
+            except LastgoodError:
+                pass  # whoever needs to know asks again, and is told why
+            try:
+                async with asyncio.timeout(every_s):
+                    await self.vitals.woken.wait()
+            except TimeoutError:
+                continue
+            self.vitals.woken.clear()
+
+    def close(self) -> None:
+        """Ask nobody any more; the instances go on."""
+        self.vitals.stop()
+        if self._publishing is not None:
+            self._publishing.cancel()
+
+    async def _look(self) -> tuple[Instance, ...]:
+        found = [made for state in await self._processes.list() if (made := instance_of(state)) is not None]
+        instances = tuple(each for each in found if each.state.phase != "stopping")
+        await self.vitals.look((each for each in instances if each.key not in self._draining), self._health)
+        self._instances = instances
+        self._draining &= {each.key for each in instances}
+        self._publish_changes()
+        return instances
+
+    def _publish_changes(self) -> None:
+        if self._publishing is not None and not self._publishing.done():
+            return
+        for name, digest in {(each.name, each.digest) for each in self._instances or ()}:
+            published = self.outlet.published(name, digest)
+            if published is not None and set(published) != set(self.endpoints(name, digest)):
+                self._publishing = asyncio.create_task(self._publish())
+                return
+
+    async def _publish(self) -> None:
+        try:
+            await self.outlet.publish()
+        except LastgoodError:
+            pass  # the next look sees that it still differs
+
+    def _is_able(self, instance: Instance) -> bool:
+        if instance.key in self._draining or not self.vitals.is_ready(instance):
+            return False
+        published = self.outlet.published(instance.name, instance.digest)
+        return published is None or instance.address in published
+
+    def _failing(self, instances: Sequence[Instance]) -> str | None:
+        for each in instances:
+            if each.state.restarts >= CRASHES and not self.vitals.is_ready(each):
+                code = each.state.last_exit
+                how = f"with {code}" if code is not None else "with a code nobody saw"
+                return f"{each.name} ends again and again: {each.state.restarts} times within a minute, last {how}"
+        return None
+
+    def _health(self, instance: Instance) -> Health:
+        return self._health_of(instance.name, instance.digest)
+
+    def _health_of_launch(self, name: str, digest: str) -> Health:
+        launch = self._launches.get((name, digest))
+        return launch.health if launch else Health()
+
+    def _probe(self, instance: Instance) -> Callable[[int, Health], Any]:
+        launch = self._launches.get((instance.name, instance.digest))
+
+        async def ask(port: int, health: Health) -> bool:
+            if launch is None:
+                return await probe(port, health)
+            return await probe(port, health, folder=launch.folder, env={**launch.env, **launch.secret_env})
+
+        return ask
+
+    # --- moving --------------------------------------------------------------------------------------------------
+
+    async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
+        """``start``, ``smoke``, ``drain`` and ``stop``; the same again changes nothing."""
+        name, digest = step.part.partition(":")[2], str(step.args["digest"])
+        match step.verb:
+            case "start":
+                return await self._start(name, digest, int(step.args["release"]), int(step.args["instances"]))
+            case "smoke":
+                return await self._smoke(name, digest, int(step.args["release"]))
+        keep, drain_s = int(step.args.get("keep", 0)), float(step.args.get("drain_s", 0.0))
+        going = await self._going(name, digest, keep)
+        return await (self._drain(going, drain_s) if step.verb == "drain" else self._stop(going, drain_s))
+
+    async def _start(self, name: str, digest: str, release: int, count: int) -> Mapping[str, Any]:
+        launch = await self._launch(name, digest, release)
+        mine = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
+        self._draining -= {each.key for each in mine}
+        taken = [each.port for each in self._instances or ()]
+        began_s = time.monotonic()
+        ports = [each.port for each in mine if each.state.phase in ("exited", "needs_env")]
+        for _ in range(count - len(mine)):
+            ports.append(free_port([*taken, *ports]))
+        await asyncio.gather(*(self._run(name, digest, port, launch) for port in ports))
+        await self._until_ready(name, digest, count, launch)
+        took_ms = round((time.monotonic() - began_s) * 1000, 1)
+        return {"instances": count, "already": len(mine), "ready_ms": took_ms}
+
+    async def _launch(self, name: str, digest: str, release: int | None) -> Launch:
+        launch = await asyncio.to_thread(self._launch_of, name, digest, release)
+        self._launches[name, digest] = launch
+        return launch
+
+    async def _run(self, name: str, digest: str, port: int, launch: Launch) -> None:
+        state = await self._processes.start(launch.spec(name, digest, port))
         if state.error is not None:
             raise Unavailable(f"{name} does not start: {state.error}", where=state.log_path, next="read this log")
 
+    async def _until_ready(self, name: str, digest: str, count: int, launch: Launch) -> None:
+        """Until so many can serve; raises ``Failed`` once it is plain that they never will. The step has a deadline."""
+        while True:
+            mine = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
+            if sum(self._is_able(each) for each in mine) >= count:
+                return
+            if (failing := self._failing(mine)) is not None:
+                told = self._redact("\n".join(launch.tail(name, digest)))
+                raise Failed(f"{failing}\n{told}".rstrip(), next=f"lastgood logs {name}")
+            await asyncio.sleep(LOOK_S)
 
-def _instance(state: ProcessState) -> re.Match[str] | None:
-    return _KEY.fullmatch(state.key) if state.group == "instance" else None
+    async def _supply(self) -> None:
+        """Bring their secrets to instances that a new supervisor could not start again without them."""
+        for each in self._instances or ():
+            if each.state.phase == "needs_env":
+                await self._run(each.name, each.digest, each.port, await self._launch(each.name, each.digest, None))
 
+    async def _smoke(self, name: str, digest: str, release: int) -> Mapping[str, Any]:
+        launch = await self._launch(name, digest, release)
+        able = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
+        able = [each for each in able if self.vitals.is_ready(each)]
+        if not able:
+            raise Unavailable(f"no instance of {name} is ready to be checked", next=f"lastgood logs {name}")
+        for check in launch.smoke:
+            await smoke(name, able[-1].port, check)
+        return {"checks": len(launch.smoke)}
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    # --- leaving -------------------------------------------------------------------------------------------------
 
+    async def _going(self, name: str, digest: str, keep: int) -> list[Instance]:
+        """Those that have to go: first who drains already, then who is not well; the same whenever it is asked."""
+        mine = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
+        order = sorted(mine, key=lambda i: (i.key not in self._draining, self.vitals.is_ready(i), i.port))
+        return order[: max(0, len(order) - keep)]
 
-async def is_healthy(port: int, health: Health) -> bool:
-    """Whether ``GET path`` answers with 2xx in time."""
-    try:
-        async with asyncio.timeout(health.timeout_s):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(f"GET {health.path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
-                status = (await reader.readline()).split(b" ", 2)
-                return len(status) > 1 and status[1].startswith(b"2")
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return False
+    async def _drain(self, going: Sequence[Instance], drain_s: float) -> Mapping[str, Any]:
+        began_s = time.monotonic()
+        self._draining |= {each.key for each in going}
+        await self._until_unpublished(going)
+        quiet, left = 0, 0
+        while going and quiet < QUIET_LOOKS:
+            left = sum(connections_to([each.port for each in going]).values())
+            quiet = quiet + 1 if left == 0 else 0
+            if time.monotonic() - began_s >= drain_s:
+                break
+            await asyncio.sleep(LOOK_S)
+        took_ms = round((time.monotonic() - began_s) * 1000, 1)
+        return {"drained": len(going), "connections": left, "took_ms": took_ms}
+
+    async def _until_unpublished(self, going: Sequence[Instance]) -> None:
+        give_up_s = time.monotonic() + PUBLISH_S
+        while any(each.address in (self.outlet.published(each.name, each.digest) or ()) for each in going):
+            if time.monotonic() > give_up_s:
+                raise Unavailable(
+                    "the gateway still sends requests to what is to be stopped", next="lastgood status; then retry"
+                )
+            await self._publish()
+            await asyncio.sleep(0.01)
+
+    async def _stop(self, going: Sequence[Instance], drain_s: float) -> Mapping[str, Any]:
+        await self._drain([each for each in going if each.key not in self._draining], drain_s)
+        await asyncio.gather(*(self._processes.stop(each.key) for each in going))
+        return {"stopped": len(going), **Counter(each.state.phase for each in going if each.state.phase != "running")}

@@ -55,7 +55,7 @@ async def _as_controller(
     made.loop.recover(os.getpid())
     await made.proxies.start()
     try:
-        await made.gateway.restore(made.loop.state.served, made.loop.state.accepted)
+        await made.restore(made.loop.state.served, made.loop.state.accepted)
         running = asyncio.create_task(made.loop.run())
         answer = await action(made.verbs)
         await _wait(made, until, running)
@@ -63,6 +63,7 @@ async def _as_controller(
         await running
         return answer
     finally:
+        made.services.close()
         await made.proxies.leave()
         journal.give_up()
         journal.close()

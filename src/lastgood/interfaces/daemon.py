@@ -62,6 +62,7 @@ async def control(places: Places) -> int:
         await _restore(made)
         return await _live(made, feed)
     finally:
+        made.services.close()
         await made.proxies.leave()
         journal.give_up()
         journal.close()
@@ -69,7 +70,7 @@ async def control(places: Places) -> int:
 
 async def _restore(made: bootstrap.Controller) -> None:
     try:
-        await made.gateway.restore(*_to_serve(made.loop))
+        await made.restore(*_to_serve(made.loop))
     except LastgoodError as error:
         say(f"what was served could not be restored: {error}")
 
@@ -94,6 +95,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         _keep_supervisor(made),
         watch_certificates(made.loop, made.configurations, made.gateway.refresh),
         sweep(made.loop),
+        made.services.watch(),
     ]
     if made.options.follow and made.verbs.drafting and made.loop.damage is None:
         watches.append(follow(made.verbs, made.verbs.drafting.repository, made.options.follow, made.clock))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,22 +11,22 @@ from lastgood.config.configuration import Configuration, Entry, canonical, diges
 from lastgood.config.model import Service
 from lastgood.errors import ConfigError, LastgoodError, Problem
 from lastgood.operations.makers import Made, Preparation
-from lastgood.ports import ArchiveSource, Artifacts, BundleFile, Recipe, Repository, Revision, TreeFile
+from lastgood.ports import (
+    ARTIFACT,
+    ArchiveSource,
+    Artifacts,
+    BundleFile,
+    MadeOf,
+    Recipe,
+    Repository,
+    Revision,
+    TreeFile,
+)
 
-ARTIFACT = "artifact"
-"""The kind of attachment that says which bundle a service of a release runs from: ``artifact:NAME``."""
 _MOVING = {"strategy", "depends_on", "smoke", "hooks"}
 _ORIGIN = {"source", "archive", "build", "build_timeout_s"}
 _EXECUTABLE = 0o100755
 _SOURCES_KEPT = 32
-
-
-@dataclass(frozen=True, slots=True)
-class MadeOf:
-    """Which bundle a service of a release runs from, and the digest of what was in it when it was deployed."""
-
-    digest: str
-    seal: str
 
 
 def version_of(service: Service, artifact: str) -> str:
@@ -37,12 +36,6 @@ def version_of(service: Service, artifact: str) -> str:
     """
     seen = service.model_dump(mode="json", exclude=_MOVING | _ORIGIN)
     return digest_of(canonical({"artifact": artifact, "settings": seen}))
-
-
-def read_made_of(content: bytes) -> MadeOf:
-    """What an ``artifact:NAME`` attachment says."""
-    raw = json.loads(content)
-    return MadeOf(raw["digest"], raw["seal"])
 
 
 @dataclass
@@ -77,7 +70,7 @@ class ServiceMaker:
 
     def _prepare(self, recipe: Recipe) -> Mapping[str, bytes]:
         bundle = self.artifacts.make(recipe)
-        return {f"{ARTIFACT}:{recipe.name}": canonical({"digest": bundle.digest, "seal": bundle.seal})}
+        return {f"{ARTIFACT}:{recipe.name}": MadeOf(bundle.digest, bundle.seal).to_json()}
 
     def _recipe(
         self,

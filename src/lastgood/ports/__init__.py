@@ -4,19 +4,19 @@ Each port has a contract suite in ``lastgood.testing.contracts`` which the fake 
 one in ``lastgood.effects`` both pass.
 """
 
+from lastgood.ports.artifacts import ARTIFACT as ARTIFACT
 from lastgood.ports.artifacts import ArchiveSource as ArchiveSource
 from lastgood.ports.artifacts import Artifacts as Artifacts
 from lastgood.ports.artifacts import Bundle as Bundle
 from lastgood.ports.artifacts import BundleFile as BundleFile
 from lastgood.ports.artifacts import Held as Held
+from lastgood.ports.artifacts import MadeOf as MadeOf
 from lastgood.ports.artifacts import Recipe as Recipe
 from lastgood.ports.clock import Clock as Clock
 from lastgood.ports.driver import Driver as Driver
 from lastgood.ports.journal import Journal as Journal
 from lastgood.ports.journal import JournalFull as JournalFull
 from lastgood.ports.journal import Lease as Lease
-from lastgood.ports.measurements import Evidence as Evidence
-from lastgood.ports.measurements import Measurements as Measurements
 from lastgood.ports.processes import Processes as Processes
 from lastgood.ports.proxies import Convergence as Convergence
 from lastgood.ports.proxies import Proxies as Proxies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -61,12 +62,34 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeOf:
+    """Which bundle something of a release runs from; kept with the release as ``artifact:NAME``."""
+
+    digest: str
+    seal: str
+
+    def to_json(self) -> bytes:
+        """For the journal."""
+        return canonical({"digest": self.digest, "seal": self.seal})
+
+    @classmethod
+    def from_json(cls, content: bytes) -> MadeOf:
+        """The inverse of :meth:`to_json`."""
+        raw = json.loads(content)
+        return cls(raw["digest"], raw["seal"])
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """A bundle that takes up room; ``used_s`` is when (wall clock) it was made or last asked for."""
 
     digest: str
     used_s: float
     size_bytes: int
+
+
+ARTIFACT = "artifact"
+"""The kind of attachment that says which bundle a service of a release runs from."""
 
 
 class Artifacts(Protocol):

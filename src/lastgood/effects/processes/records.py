@@ -18,7 +18,7 @@ from lastgood.process import ProcessSpec
 
 _VERSION = 1
 _KEY_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@-")
-KEY_LIMIT = 120
+KEY_LIMIT = 160
 
 
 class BadSpec(ValueError):

@@ -1,0 +1,94 @@
+"""Parts of a controller that are made of parts themselves: the proxies, the supervisor's client, bundles, services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lastgood.effects.artifacts.store import ArtifactStore
+    from lastgood.effects.envoy.bootstrap import Proxy
+    from lastgood.effects.envoy.proxies import EnvoyProxies
+    from lastgood.effects.secrets import SecretStore
+    from lastgood.effects.services import ServiceDriver
+    from lastgood.operations.configurations import Configurations
+    from lastgood.operations.loop import Loop
+    from lastgood.ports import Processes
+    from lastgood.settings import Places
+
+
+def expected_proxies(folder: Path, count: int, concurrency: int) -> tuple[Proxy, ...]:
+    """The proxies there are to be; their sockets lie in ``folder``."""
+    from lastgood.effects.envoy.bootstrap import Proxy
+
+    return tuple(
+        Proxy(f"proxy-{n}", folder / "ads.sock", folder / f"proxy-{n}.sock", concurrency) for n in range(1, count + 1)
+    )
+
+
+def make_proxies(
+    places: Places,
+    folder: Path,
+    expected: tuple[Proxy, ...],
+    processes: Processes | None,
+    secrets: SecretStore,
+    *,
+    take_over: bool,
+    trust_reported: bool,
+) -> EnvoyProxies:
+    """The gateway's proxies; without ``processes`` nothing is tried on a preflight proxy."""
+    from lastgood.effects.envoy.preflight import Preflight
+    from lastgood.effects.envoy.proxies import EnvoyProxies
+    from lastgood.effects.envoy.snapshots import Snapshots
+    from lastgood.effects.envoy.supervised import SupervisedLauncher
+    from lastgood.gateway.runtime import runtime_resource
+
+    redact = secrets.redactor.redact
+    launcher = SupervisedLauncher(processes, "preflight") if processes else None
+    return EnvoyProxies(
+        expected,
+        Snapshots(secrets.resolve, places.state / "slots.json").build,
+        runtime=runtime_resource,
+        preflight=Preflight(folder, launcher, redact=redact) if launcher else None,
+        take_over=take_over,
+        trust_reported=trust_reported,
+        redact=redact,
+    )
+
+
+def reach_processes(run_root: Path, epoch: int) -> Processes:
+    """The supervisor of a run directory, which may not be there."""
+    from lastgood.effects.processes.client import SupervisedProcesses
+    from lastgood.effects.processes.run_directory import open_run_directory
+
+    return SupervisedProcesses(open_run_directory(str(run_root)), epoch=epoch)
+
+
+def make_artifacts(places: Places, redact: Callable[[str], str] = str) -> ArtifactStore:
+    """The bundles of a project."""
+    from lastgood.effects.artifacts.store import ArtifactStore
+
+    return ArtifactStore(places.artifacts, places.logs / "builds", redact)
+
+
+def make_services(
+    places: Places, processes: Processes, configurations: Configurations, secrets: SecretStore, loop: Callable[[], Loop]
+) -> ServiceDriver:
+    """What moves services: launched from the journal and the bundles on this machine."""
+    from lastgood.effects.launches import Launches
+    from lastgood.effects.services import ServiceDriver
+
+    def release_with(name: str, digest: str) -> int | None:
+        numbers = reversed(loop().state.releases)
+        return next((n for n in numbers if loop().release_of(n).parts.get(f"service:{name}") == digest), None)
+
+    launches = Launches(
+        configurations.of,
+        configurations.attached,
+        release_with,
+        make_artifacts(places, secrets.redactor.redact),
+        secrets.resolve,
+        places.logs,
+    )
+    return ServiceDriver(processes, launches.launch, health_of=launches.health, redact=secrets.redactor.redact)
