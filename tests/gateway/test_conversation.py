@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from lastgood.gateway import names
 from lastgood.gateway.conversation import Conversation, Request, Response
+from lastgood.gateway.runtime import EMPTY, runtime_resource
 from lastgood.gateway.snapshot import (
     CLUSTER,
     ENDPOINTS,
@@ -82,6 +84,62 @@ def test_the_runtime_waits_for_the_scopes_when_both_change() -> None:
     assert said(conversation.push(state({"a": "blue", "b": "blue"}, 0))) == [
         ("ScopedRouteConfiguration", ["b"], []),
     ]
+
+
+def _released(scope: str, label: str, runtime: Resource, policy: str = "1") -> Snapshot:
+    extensions = {names.ANSWER: label, names.JWT: policy}
+    versioned = {EXTENSION: extensions, CLUSTER: {"blue": "1"}, LISTENER: {"web": "1"}, SCOPE: {"a": scope}}
+    resources = {
+        url: {name: Resource(name, version, version.encode()) for name, version in made.items()}
+        for url, made in versioned.items()
+    }
+    return Snapshot({**resources, RUNTIME: {RUNTIME_LAYER: runtime}}, f"{scope} {label} {runtime.version} {policy}")
+
+
+def _taken(target: Snapshot) -> Conversation:
+    conversation = Conversation(target)
+    asked = (
+        (CLUSTER, ()),
+        (LISTENER, ()),
+        (EXTENSION, (names.ANSWER, names.JWT)),
+        (SCOPE, ()),
+        (RUNTIME, (RUNTIME_LAYER,)),
+    )
+    for url, subscribed in asked:
+        for response in conversation.receive(Request(url, subscribe=subscribed)):
+            conversation.receive(Request(response.type_url, nonce=response.nonce))
+    assert conversation.effective
+    return conversation
+
+
+def test_what_no_route_depends_on_goes_with_the_routes() -> None:
+    """A candidate is loaded in one breath: its name, its routes, its key that no route asked for before."""
+    conversation = _taken(_released("1", "r1", EMPTY))
+    loaded = conversation.push(_released("2", "r1 r2", runtime_resource(2, 0.0)))
+    assert said(loaded) == [
+        ("TypedExtensionConfig", [names.ANSWER], []),
+        ("ScopedRouteConfiguration", ["a"], []),
+        ("Runtime", [RUNTIME_LAYER], []),
+    ]
+    for response in loaded:
+        assert not conversation.effective
+        conversation.receive(Request(response.type_url, nonce=response.nonce))
+    assert conversation.effective
+
+
+def test_filters_that_routes_depend_on_go_before_them_and_keys_in_use_after_them() -> None:
+    conversation = _taken(_released("1", "r1 r2", runtime_resource(2, 100.0)))
+    steps = [conversation.push(_released("2", "r2", EMPTY, policy="2"))]
+    while steps[-1]:
+        answered = [conversation.receive(Request(it.type_url, nonce=it.nonce)) for it in steps[-1]]
+        steps.append(answered[-1])
+    assert [said(step) for step in steps] == [
+        [("TypedExtensionConfig", [names.JWT], [])],
+        [("TypedExtensionConfig", [names.ANSWER], []), ("ScopedRouteConfiguration", ["a"], [])],
+        [("Runtime", [RUNTIME_LAYER], [])],
+        [],
+    ]
+    assert conversation.effective
 
 
 def test_pushing_what_the_proxy_has_says_nothing() -> None:

@@ -5,7 +5,8 @@ the order in which a change goes out, new things before old ones go:
 
 1. clusters, endpoints and secrets that are new or changed (then, if asked for, a pause until they are warm)
 2. filter configurations and listeners (a listener that goes, goes here, so that its port is free for another)
-3. scopes, all in ONE response: Envoy applies it atomically per worker; scopes that go, go with it
+3. scopes, all in ONE response: Envoy applies it atomically per worker; scopes that go, go with it. In the same breath
+   what no route depends on: the filters that name the release, and the first keys of an empty runtime
 4. the runtime; a push that changes nothing else overtakes whatever is under way
 5. what is not used any more, once ``open_removals`` was called
 
@@ -17,12 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from lastgood.gateway.names import ANSWER, RELEASE
+from lastgood.gateway.runtime import EMPTY
 from lastgood.gateway.snapshot import (
     CLUSTER,
     ENDPOINTS,
     EXTENSION,
     LISTENER,
     RUNTIME,
+    RUNTIME_LAYER,
     SCOPE,
     SECRET,
     Resource,
@@ -30,8 +34,12 @@ from lastgood.gateway.snapshot import (
 )
 from lastgood.gateway.stamp import stamped_scope
 
-_STAGES = ((CLUSTER, ENDPOINTS, SECRET), (EXTENSION, LISTENER), (SCOPE,), (RUNTIME,))
-_TYPES = tuple(type_url for stage in _STAGES for type_url in stage)
+_TARGETS = (CLUSTER, ENDPOINTS, SECRET)
+_FILTERS = (EXTENSION, LISTENER)
+_ROUTES = (EXTENSION, SCOPE, RUNTIME)
+_STAGES = (_TARGETS, _FILTERS, _ROUTES, (RUNTIME,))
+_TYPES = tuple(dict.fromkeys(type_url for stage in _STAGES for type_url in stage))
+_LABELS = frozenset({ANSWER, RELEASE})
 _REMOVED_LAST = (EXTENSION, CLUSTER, ENDPOINTS, SECRET)
 _WILDCARD = frozenset({CLUSTER, LISTENER, SCOPE})
 _NOTHING: Mapping[str, Resource] = {}
@@ -105,10 +113,10 @@ class _Topic:
         if not self.seen and request.type_url in _WILDCARD and not request.subscribe:
             self.wildcard = self.owed = True  # the older way to say "*", on the first request of a stream only
         self.seen = True
-        for name in request.unsubscribe:
-            self.names.discard(name)
-            self.wildcard = self.wildcard and name != "*"
-        self.held = {name: version for name, version in self.held.items() if self.covers(name)}
+        if request.unsubscribe:
+            self.names.difference_update(request.unsubscribe)
+            self.wildcard = self.wildcard and "*" not in request.unsubscribe
+            self.held = {name: version for name, version in self.held.items() if self.covers(name)}
         if "*" in request.subscribe:
             self.wildcard = self.owed = True
         named = {name for name in request.subscribe if name != "*"}
@@ -246,14 +254,12 @@ class Conversation:
         out += [self._send(type_url, topic.asked) for type_url, topic in self._topics.items() if topic.asked]
         for stage in _STAGES:
             for type_url in stage:
-                topic = self._topics[type_url]
-                late = type_url in _REMOVED_LAST
-                names = [n for n in topic.todo if n in self._wanted(type_url)] if late else list(topic.todo)
-                if topic.seen and (names or topic.owed):
+                names = self._due(stage, type_url)
+                if self._topics[type_url].seen and (names or self._topics[type_url].owed):
                     out.append(self._send(type_url, names))
             if any(self._topics[type_url].pending for type_url in stage) or not self._asked_for(stage):
                 return out
-            if CLUSTER in stage and not self._warm:
+            if stage is _TARGETS and not self._warm:
                 self.wants_warm = True
                 return out
         self.effective = True
@@ -261,6 +267,19 @@ class Conversation:
             out += [self._send(url, self._topics[url].todo) for url in _REMOVED_LAST if self._topics[url].todo]
             self.settled = not any(self._topics[url].pending for url in _REMOVED_LAST)
         return out
+
+    def _due(self, stage: tuple[str, ...], type_url: str) -> list[str]:
+        """What of a type goes out at a step; removals of most types come last."""
+        topic = self._topics[type_url]
+        names = list(topic.todo)
+        if type_url in _REMOVED_LAST:
+            wanted = self._wanted(type_url)
+            names = [name for name in names if name in wanted]
+        if type_url == EXTENSION and stage is _FILTERS and self._topics[SCOPE].seen:
+            return [name for name in names if name not in _LABELS or name not in topic.held]
+        if type_url == RUNTIME and stage is _ROUTES and topic.held.get(RUNTIME_LAYER) != EMPTY.version:
+            return []  # a key that goes or changes moves requests: only when the routes are there
+        return names
 
     def _asked_for(self, stage: Iterable[str]) -> bool:
         """Whether the proxy has come so far in its own start that it asked for the types of this step."""

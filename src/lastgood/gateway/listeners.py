@@ -21,6 +21,7 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from lastgood.config.model import Listener
 from lastgood.gateway import names
 from lastgood.gateway.headers import remove_header, set_header
+from lastgood.gateway.labels import say_filter
 from lastgood.gateway.packing import packed, resource
 from lastgood.gateway.snapshot import Resource
 
@@ -69,6 +70,7 @@ def _connection_manager(name: str, slots: int) -> Any:
     _edge(message)
     _find_scope(message, name)
     _filter(message, names.ANSWER, discovered=(_COMPOSITE,))
+    _filter(message, names.SAY, say_filter())
     _filter(message, names.HOST, discovered=(_TYPE + "filters.http.lua.v3.Lua",))
     _filter(message, names.HEADERS, filter_pb2.HeaderMutation())
     _filter(message, names.CORS, cors_pb2.Cors())

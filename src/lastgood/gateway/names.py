@@ -10,9 +10,12 @@ CLIENT_HEADER = "x-lastgood-client"
 """Who presented an API key. Removed on arrival; what the upstream sees comes from the key."""
 RELEASE_HEADER = "x-lastgood-release"
 ANSWER_PATH = "/.well-known/lastgood"
+ANSWER_HEADER = "x-lastgood-answer"
+"""From the filter that finds the release to the one that says it; overwritten on that path, nothing elsewhere."""
 
 # Filters of the chain, in their order. Those marked ECDS are resources of their own.
-ANSWER = "lastgood.answer"  # ECDS: answers ANSWER_PATH
+ANSWER = "lastgood.answer"  # ECDS: finds the release that ANSWER_PATH tells
+SAY = "lastgood.say"  # answers ANSWER_PATH with it
 HOST = "lastgood.host"  # ECDS: finds the table of a host that is not written as configured
 HEADERS = "lastgood.headers"  # routes say here which keys must hold and which release they are
 CORS = "lastgood.cors"

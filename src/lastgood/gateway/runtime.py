@@ -29,6 +29,10 @@ def runtime_resource(release: int | None, percent: float = 0.0) -> Resource:
     return resource(RUNTIME_LAYER, runtime)
 
 
+EMPTY = runtime_resource(None)
+"""The runtime without a candidate: keys that are added to it are asked for by no route yet."""
+
+
 def requests_by_release(counters: Mapping[str, int]) -> dict[int, int]:
     """Requests sent upstream by each release's routes, of a proxy's counters by name (``vhost.web.route.r12....``)."""
     sums: dict[int, int] = {}
