@@ -1,7 +1,7 @@
 """Who serves what, to what the proxies are told. Pure: the same traffic gives the same bytes.
 
-The chain of filters, in the order of a request: answer and say (the page that names the release), host (a host not written as
-configured), headers, cors, ip, jwt, claims, keys, release, limit-0 ..., router.
+The chain of filters, in the order of a request: answer and say (the page that names the release), host (a host not
+written as configured), headers, cors, ip, jwt, claims, keys, release, limit-0 ..., router.
 """
 
 from __future__ import annotations
