@@ -135,6 +135,8 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     from lastgood.effects.git.repository import GitRepository
     from lastgood.effects.secrets import SecretStore
     from lastgood.errors import LastgoodError
+    from lastgood.joining_databases import make_databases
+    from lastgood.operations.database_maker import DatabaseMaker
     from lastgood.operations.drafting import Drafting
     from lastgood.operations.service_maker import ServiceMaker
 
@@ -151,7 +153,8 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
             return False
         return True
 
-    makers = (ServiceMaker(make_artifacts(places, store.redactor.redact)),)
+    databases = DatabaseMaker(make_databases(places, store))
+    makers = (ServiceMaker(make_artifacts(places, store.redactor.redact)), databases)
     return Drafting(repository, resolves, makers, why_private=lambda path: why_private(places, path)), ""
 
 
@@ -194,6 +197,7 @@ def make_onlooker(places: Places, journal: SqliteJournal) -> Verbs:
     """The verbs for those who only look: the journal's word is taken, and nothing heavy is loaded."""
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
+    from lastgood.joining_databases import make_databases
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
@@ -205,8 +209,9 @@ def make_onlooker(places: Places, journal: SqliteJournal) -> Verbs:
     served = state.accepted or {"base": None, "candidate": None, "percent": 0.0}
     loop.see(Observed.of(Fact("gateway", name, served[name]) for name in ("base", "candidate", "percent")))
     drafting, why = make_drafting(places)
-    why_unusable = _why_unusable(SecretStore(places.secrets))
-    return Verbs(loop, journal, Configurations(journal), drafting, lambda: (), why, why_unusable)
+    secrets = SecretStore(places.secrets)
+    databases = make_databases(places, secrets)
+    return Verbs(loop, journal, Configurations(journal), drafting, lambda: (), why, _why_unusable(secrets), databases)
 
 
 def make_controller(
@@ -225,6 +230,7 @@ def make_controller(
     from lastgood.effects.git.driver import GitDriver
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
+    from lastgood.joining_databases import make_database_driver, make_databases, migrations_of
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
@@ -254,10 +260,12 @@ def make_controller(
     )
     services.outlet = gateway
     drafting, why = make_drafting(places)
-    git = GitDriver(drafting.repository if drafting else None, why)
-    world = World(clock, journal, {"gateway": gateway, "service": services, "git": git})
+    databases = make_databases(places, secrets)
+    git = GitDriver(drafting.repository if drafting else None, why, migrations_of(configurations))
+    schemas = make_database_driver(databases, configurations, lambda: loop)
+    world = World(clock, journal, {"gateway": gateway, "service": services, "database": schemas, "git": git})
     loop = Loop(world, state, on_event=on_event, damage=damage)
-    verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why, _why_unusable(secrets))
+    verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why, _why_unusable(secrets), databases)
     return Controller(
         places, options, clock, journal, configurations, proxies, gateway, services, loop, verbs, processes, expected
     )

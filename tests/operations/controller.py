@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from lastgood.operations.follow import Follower
 from lastgood.operations.loop import Loop
 from lastgood.operations.verbs import Verbs
 from lastgood.operations.world import World
+from lastgood.ports import Driver
 from lastgood.release.events import Event
 from lastgood.release.state import State, fold
 from lastgood.testing.fake_journal import FakeJournal, Pages
@@ -89,16 +90,22 @@ class Controlled:
         await self.until(resting)
 
 
+Drivers = Callable[[Configurations, Callable[[], Loop]], Mapping[str, Driver]]
+
+
 @asynccontextmanager
-async def controlled(pages: Pages | None = None, repository: FakeRepository | None = None) -> AsyncIterator[Controlled]:
-    """Run a controller."""
+async def controlled(
+    pages: Pages | None = None, repository: FakeRepository | None = None, drivers: Drivers | None = None
+) -> AsyncIterator[Controlled]:
+    """Run a controller; ``drivers`` move more kinds of parts."""
     pages, repository = pages or Pages(), repository or FakeRepository()
     clock, proxies, events = SystemClock(), FakeProxies(), list[Event]()
     journal = FakeJournal(pages)
     journal.take_over("test", clock.now(), is_alive=False)
     configurations = Configurations(journal)
     gateway = GatewayDriver(proxies, configurations.of)
-    world = World(clock, journal, {"gateway": gateway, "git": GitDriver(repository)})
+    more = drivers(configurations, lambda: loop) if drivers else {}
+    world = World(clock, journal, {"gateway": gateway, "git": GitDriver(repository), **more})
     loop = Loop(world, fold(journal.read()), on_event=events.append)
     drafting = Drafting(repository, lambda reference: True)
     verbs = Verbs(loop, journal, configurations, drafting, proxies.states)

@@ -94,6 +94,12 @@ def version_key(version: str) -> tuple[int, int, str]:
     return (0, int(plain), "") if plain.isdigit() else (1, 0, version)
 
 
+def plain_version(version: str) -> str:
+    """One way to write a version, for comparing by equality: ``001`` and ``1`` are ``1``, nothing is ``""``."""
+    kind, number, text = version_key(version)
+    return (str(number) if number else "") if kind == 0 else text
+
+
 @dataclass(frozen=True)
 class History:
     """The migrations of one database, in the order they are applied. ``notes``: odd, but no reason to refuse."""

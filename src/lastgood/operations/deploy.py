@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lastgood.errors import Conflict, Refused
@@ -42,15 +42,28 @@ class DeployAsk:
     percent: float = 100.0
     confirm_within_s: float | None = None
     force: bool = False
+    accept_loss: bool = False
     automatic: bool = False
     basis: str | None = None
 
 
-def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, str]], str], view: View) -> Outcome:
-    """Number the draft, store it and begin its deployment; raises ``Refused`` or ``Conflict`` and nothing changed."""
+def deploy(
+    draft: Draft,
+    ask: DeployAsk,
+    store: Callable[[Release, Mapping[str, str]], str],
+    view: View,
+    entries_of: Callable[[int], Mapping[str, str]] = lambda number: {},
+) -> Outcome:
+    """Number the draft, store it and begin its deployment; raises ``Refused`` or ``Conflict`` and nothing changed.
+
+    Automation leaves parts alone that are held: then the release is the draft with those parts as they are live, whose
+    entries ``entries_of`` tells.
+    """
     _refuse_unsaid(ask, view)
     live = live_now(view.state)
     source = view.release_of(live) if live is not None else None
+    if ask.automatic and source is not None:
+        draft = _leaving_alone(draft, view, source, entries_of)
     release = _release(draft, view)
     stays = source is not None and same_content(source, release)
     if source is not None and stays and not _is_leaving(view, source):
@@ -82,6 +95,7 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
         confirm=ask.confirm_within_s is not None,
         keep_old_s=draft.keep_old_s,
         warm=_stays_warm(view, live),
+        accept_loss=ask.accept_loss,
     )
     plan = make_plan(view.observed, wanted, view.release_of)
     if isinstance(plan, Refusal):
@@ -97,10 +111,31 @@ def deploy(draft: Draft, ask: DeployAsk, store: Callable[[Release, Mapping[str, 
         intent, release.number, live_number, ask.by, ask.why, ask.confirm_within_s, view.state.active
     )
     events += [(number, requested), (number, ev.Planned(plan))]
+    if not ask.automatic:
+        events += [(None, ev.Held(part, release.number, ask.why, lifted=True)) for part in sorted(view.state.held)]
     if ask.force and held is not None:
         events.append((None, ev.Quarantined(release.number, release.parts, f"forced: {ask.why}", lifted=True)))
     answer = {"release": release.number, "deployment": number, "same_as": earlier if back else None}
     return Outcome(tuple(events), answer)
+
+
+def _leaving_alone(
+    draft: Draft, view: View, live: Release, entries_of: Callable[[int], Mapping[str, str]]
+) -> Draft:
+    """The draft with every part that is held as it is in the live release."""
+    for part in sorted(view.state.held):
+        if part not in live.parts or draft.parts.get(part) in (None, live.parts[part]):
+            continue
+        name = part.partition(":")[2]
+        draft = replace(
+            draft,
+            parts={**draft.parts, part: live.parts[part]},
+            entries=with_part(draft.entries, entries_of(live.number), part),
+            schemas={**draft.schemas, **{each: live.schemas[each] for each in (name,) if each in live.schemas}},
+            instances={**draft.instances, **{each: live.instances[each] for each in (name,) if each in live.instances}},
+            moves={**draft.moves, **{each: live.moves[each] for each in (name,) if each in live.moves}},
+        )
+    return draft
 
 
 def _stays_warm(view: View, live: int | None) -> tuple[int, ...]:

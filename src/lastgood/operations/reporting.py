@@ -198,9 +198,16 @@ def _line(found: Deployment) -> dict[str, Any]:
 
 
 def way_back(
-    planned: Planned, changes: Iterable[Change], basis: str, *, stays_revoked: Sequence[str], blocked: Sequence[str]
+    planned: Planned,
+    changes: Iterable[Change],
+    basis: str,
+    *,
+    stays_revoked: Sequence[str],
+    blocked: Sequence[str],
+    loses: Sequence[str] = (),
+    stays_ahead: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What a rollback reverts, keeps, loosens, and what blocks it."""
+    """What a rollback reverts, keeps, loosens and loses, and what blocks it."""
     found = list(changes)
     kept = [part for part in planned.source.parts if planned.source.parts[part] == planned.target.parts.get(part)]
     return {
@@ -209,7 +216,8 @@ def way_back(
         "why": planned.choice.why,
         "skipped": [list(skip) for skip in planned.choice.skipped],
         "reverts": [change(one) for one in found],
-        "keeps": [*sorted(kept), *stays_revoked],
+        "keeps": [*sorted(kept), *stays_ahead, *stays_revoked],
+        "loses": list(loses),
         "loosens": [one.text for one in found if one.effect == "loosens"],
         "blocked": list(blocked),
         "steps": [{"id": step.id, "part": step.part, "shows": step.shows} for step in planned.plan.steps],

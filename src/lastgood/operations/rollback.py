@@ -27,9 +27,11 @@ class RollbackAsk:
     by: str
     target: str | None = None
     why: str = ""
+    only: str | None = None
     revert_commit: bool = True
     accept_loosening: bool = False
     with_schema: bool = False
+    accept_loss: bool = False
     basis: str | None = None
 
 
@@ -99,7 +101,15 @@ def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
         raise Refused("the system has changed since that plan was made", next="lastgood plan rollback")
     number = max(view.state.deployments, default=0) + 1
     revert = revert_of(source, target) if ask.revert_commit else None
-    wanted = Wanted(number, "rollback", target, source, revert=revert, with_schema=ask.with_schema)
+    wanted = Wanted(
+        number,
+        "rollback",
+        target,
+        source,
+        revert=revert,
+        with_schema=ask.with_schema,
+        accept_loss=ask.accept_loss,
+    )
     plan = make_plan(view.observed, wanted, view.release_of)
     if isinstance(plan, Refusal):
         raise Refused(plan.why, next=plan.next)

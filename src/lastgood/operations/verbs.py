@@ -14,11 +14,14 @@ from lastgood.errors import LastgoodError, Unavailable, UsageError
 from lastgood.operations import reporting, steer
 from lastgood.operations.comparisons import Comparisons
 from lastgood.operations.configurations import Configurations
+from lastgood.operations.database_maker import Schemas
 from lastgood.operations.deploy import DeployAsk, Draft, deploy, is_resting
 from lastgood.operations.drafting import Drafted, Drafting
 from lastgood.operations.loop import Loop
+from lastgood.operations.proofs import refuse_unproven, warnings_of
 from lastgood.operations.references import WhyUnusable, unusable_clients, unusable_keys
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
+from lastgood.operations.schema_losses import refuse_losses, schema_losses, stays_ahead
 from lastgood.operations.world import Outcome, View
 from lastgood.ports import Journal, ProxyState
 from lastgood.release.events import VerdictName
@@ -40,6 +43,7 @@ class Verbs:
     proxies: Callable[[], tuple[ProxyState, ...]]
     why_no_repository: str = ""
     why_unusable: WhyUnusable = lambda reference: None
+    schemas: Schemas | None = None
 
     def __post_init__(self) -> None:
         self.comparisons = Comparisons(self.configurations)
@@ -52,6 +56,7 @@ class Verbs:
         drafted = await asyncio.to_thread(drafting.draft, revision, branch)
         if drafted.preparations:
             drafted = await asyncio.to_thread(drafted.prepared)
+            drafted = replace(drafted, warnings=(*drafted.warnings, *warnings_of(drafted)))
         await asyncio.to_thread(self.journal.put_contents, drafted.contents)
         answer = await self.loop.ask(partial(self._deploy, drafted, ask))
         await self._give_way(answer)
@@ -75,6 +80,7 @@ class Verbs:
             self.configurations.remember(release.number, drafted.configuration)
             return digest
 
+        refuse_unproven(drafted, view, accept_loss=ask.accept_loss)
         return deploy(drafted.draft, ask, store, view)
 
     def _changes_to_live(self, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -110,7 +116,11 @@ class Verbs:
     # --- back --------------------------------------------------------------------------------------------------
 
     async def rollback(self, ask: RollbackAsk) -> dict[str, Any]:
-        """Begin the way back."""
+        """Begin the way back; where the schema goes too, what that would lose is counted first."""
+        if ask.with_schema:
+            planned = plan_rollback(ask, self.loop.view(), self._commit)
+            losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
+            refuse_losses(losses, accept_loss=ask.accept_loss)
         return dict(await self.loop.ask(partial(rollback, ask, self._commit, self._loosens)))
 
     async def plan_rollback(self, ask: RollbackAsk) -> dict[str, Any]:
@@ -119,12 +129,15 @@ class Verbs:
         planned = plan_rollback(ask, view, self._commit)
         changes = self._between(planned.source.number, planned.target.number)
         target = self.configurations.of(planned.target.number)
+        losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
         return reporting.way_back(
             planned,
             changes,
             view.observed.basis(),
             stays_revoked=unusable_clients(target, self.why_unusable),
             blocked=unusable_keys(target, self.why_unusable),
+            loses=losses,
+            stays_ahead=stays_ahead(planned, view.observed),
         )
 
     def _commit(self, text: str) -> str | None:

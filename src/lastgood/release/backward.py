@@ -52,7 +52,7 @@ def steps_back(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> lis
         undo = hooks.undo(wanted.source, names, shifted)
     steps += [*undo, *stops, *again]
     if wanted.with_schema:
-        steps += schema.contract(observed, target, needs=everything | ids(stops))
+        steps += schema.contract(observed, target, needs=everything | ids(stops), accept_loss=wanted.accept_loss)
     return steps
 
 
@@ -116,6 +116,7 @@ def _revert(wanted: Wanted, needs: Needs) -> Step:
         "branch": revert.branch,
         "release": wanted.target.number,
         "left": wanted.source.number if wanted.source else 0,
+        "keep_migrations": not wanted.with_schema,
     }
     shows = f"write the revert commit on {revert.branch}"
     return Step("revert", "git", "revert", args, needs=needs, deadline_s=REVERT_DEADLINE_S, soft=True, shows=shows)

@@ -33,7 +33,7 @@ def steps_forward(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> 
     target = wanted.target
     moving = crews.forward(observed, target, crews.reached(observed, release_of))
     names = frozenset(crew.name for crew in moving)
-    expand = schema.expand(observed, target)
+    expand = schema.expand(observed, target, accept_loss=wanted.accept_loss)
     before = hooks.before(target, names, ids(expand))
     way = _way(observed, wanted, release_of, moving, [*expand, *before])
     made = [*expand, *before, *way.steps]

@@ -26,8 +26,9 @@ class Wanted:
     """What a plan is made for.
 
     ``source`` is the release that is live, ``retreat_to`` the one a failure leads to. ``percent`` below 100 holds the
-    traffic there for the bake, in place of what strategies say. ``with_schema`` also takes the schemas back. ``warm``
-    are releases whose versions stay warm as the source's do; ``keep_old_s`` says how long, where the target does not.
+    traffic there for the bake, in place of what strategies say. ``with_schema`` also takes the schemas back,
+    ``accept_loss`` lets migrations lose rows. ``warm`` are releases whose versions stay warm as the source's do;
+    ``keep_old_s`` says how long, where the target does not.
     """
 
     deployment: int
@@ -43,9 +44,10 @@ class Wanted:
     keep_old_s: Mapping[str, float] | None = None
     plan_number: int = 1
     warm: tuple[int, ...] = ()
+    accept_loss: bool = False
 
 
-WISHES = ("bake_s", "percent", "confirm", "with_schema", "keep_old_s", "revert", "warm")
+WISHES = ("bake_s", "percent", "confirm", "with_schema", "keep_old_s", "revert", "warm", "accept_loss")
 """What of a wanted plan is kept in it, for the plan that takes its place."""
 
 

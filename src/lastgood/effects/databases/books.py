@@ -59,6 +59,13 @@ class Books:
         )
         return tuple(self._applied(row) for row in rows)
 
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """``(version, state)`` of everything applied or half applied, in order: all that a look asks for."""
+        if not self._there:
+            return ()
+        rows = self._query("SELECT version, state FROM {p}migrations ORDER BY seq")
+        return tuple((version, state) for version, state in rows)
+
     def _applied(self, row: tuple[Any, ...]) -> Applied:
         seq, version, record, up_digest, state, before, after, release, adopted = row
         migration = migration_of(json.loads(record))

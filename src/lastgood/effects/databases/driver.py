@@ -1,4 +1,4 @@
-"""The part ``database:NAME`` as the release engine moves it."""
+"""The parts ``database:NAME`` as the release engine moves them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lastgood.database.migration import NOTHING, History
+from lastgood.database.migration import NOTHING, History, plain_version
 from lastgood.effects.databases.books import Books
 from lastgood.effects.databases.execution import explain
-from lastgood.effects.databases.runner import Consent, Outcome, down, up, version_of
+from lastgood.effects.databases.runner import Consent, Outcome, down, up
 from lastgood.effects.databases.session import Session, SqlFailure
 from lastgood.errors import Failed, Unavailable, UsageError
 from lastgood.release.observed import Fact
@@ -19,8 +19,9 @@ from lastgood.release.step import Step
 class DatabaseDriver:
     """Observes a schema's version and moves it with ``migrate_up`` and ``migrate_down``.
 
-    Facts, both stable: ``schema``, the newest applied version (``""`` for none), and ``applied``, all of them in the
-    order of applying. ``args`` of a step: ``to`` (``""``: undo all), ``release`` (a number), ``accept_loss``.
+    Facts, both stable: ``schema``, the newest version that is applied or half applied (``""`` for none), and
+    ``applied``, all that are wholly applied, in their order; versions as ``plain_version`` writes them.
+    ``args`` of a step: ``to`` (``""``: undo all), ``release`` (a number), ``accept_loss``.
     ``open_session`` is called for each operation, so that a password is read anew; ``history`` gets the step and gives
     the scripts of its release. The way down needs none: the database has them.
     """
@@ -39,16 +40,15 @@ class DatabaseDriver:
     def _observe(self) -> Sequence[Fact]:
         session = self._open()
         try:
-            applied = Books(session).applied()
+            found = [(plain_version(version), state) for version, state in Books(session).versions()]
         except SqlFailure as failure:
             known = explain(failure, session.place)
             raise Unavailable(known.what, where=known.where, next=known.next) from None
         finally:
             session.close()
-        newest = version_of(applied)
         return (
-            Fact(self._part, "schema", "" if newest == NOTHING else newest),
-            Fact(self._part, "applied", [row.version for row in applied]),
+            Fact(self._part, "schema", found[-1][0] if found else ""),
+            Fact(self._part, "applied", [version for version, state in found if state == "applied"]),
         )
 
     async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
@@ -87,6 +87,45 @@ class DatabaseDriver:
                 next="mend it by hand; lastgood db verify shows what differs",
             )
         return _told(outcome)
+
+
+OpenNamed = Callable[[str, Step | None], Session]
+"""Opens the database of a name: the one that a step's release means, or (None) the one in use."""
+
+
+class DatabasesDriver:
+    """Moves every ``database:NAME`` by a :class:`DatabaseDriver` of its own.
+
+    ``names`` gives the databases in use. A look ends after ``patience_s``: a database that does not answer is unknown,
+    and holds up no way back.
+    """
+
+    def __init__(
+        self,
+        names: Callable[[], Sequence[str]],
+        open_named: OpenNamed,
+        history: Callable[[Step], History | None],
+        *,
+        patience_s: float = 1.0,
+    ) -> None:
+        self._names, self._open, self._history, self._patience_s = names, open_named, history, patience_s
+
+    async def observe(self) -> Sequence[Fact]:
+        """The versions of all schemas; ``Unavailable`` when one of them does not answer in time."""
+        looks = [self._of(name, None).observe() for name in self._names()]
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return [fact for facts in await asyncio.gather(*looks) for fact in facts]
+        except TimeoutError:
+            what = f"a database did not answer within {self._patience_s:g} s"
+            raise Unavailable(what, next="lastgood db status NAME") from None
+
+    async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
+        """See :meth:`DatabaseDriver.perform`."""
+        return await self._of(step.part.partition(":")[2], step).perform(step, key)
+
+    def _of(self, name: str, step: Step | None) -> DatabaseDriver:
+        return DatabaseDriver(name, lambda: self._open(name, step), self._history)
 
 
 def _told(outcome: Outcome) -> Mapping[str, Any]:

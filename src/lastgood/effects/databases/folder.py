@@ -1,13 +1,18 @@
-"""A folder of migrations on the disk."""
+"""A folder of migration files: on the disk, or as a commit has it."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from lastgood.database.migration import Dialect, History
 from lastgood.database.reader import read_history
 from lastgood.database.script import LIMIT_BYTES
-from lastgood.errors import Unavailable
+from lastgood.errors import ConfigError, Problem, Unavailable
+
+READ = (".sql", ".plan")
+_ALEMBIC = ("env.py", "versions/")
 
 
 def read_folder(folder: Path, dialect: Dialect) -> History:
@@ -20,7 +25,49 @@ def read_folder(folder: Path, dialect: Dialect) -> History:
         return render_history(folder, dialect)
     files = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in (".sql", ".plan"):
+        if path.is_file() and path.suffix in READ:
             with path.open("rb") as handle:  # one byte more than allowed is enough to refuse a huge file
                 files[path.relative_to(folder).as_posix()] = handle.read(LIMIT_BYTES + 1)
     return read_history(files, dialect, str(folder))
+
+
+def is_alembic(paths: Mapping[str, object]) -> bool:
+    """Whether these paths below a folder are an Alembic environment."""
+    return _ALEMBIC[0] in paths and any(path.startswith(_ALEMBIC[1]) for path in paths)
+
+
+def read_committed(files: Mapping[str, bytes], dialect: Dialect, place: str) -> History:
+    """The history in the files of a commit (path below ``place``: content).
+
+    An Alembic environment is written out first: its revisions are programs, and they are run to be written down.
+    """
+    if not is_alembic(files):
+        return read_history({path: data for path, data in files.items() if path.endswith(READ)}, dialect, place)
+    from lastgood.effects.databases.alembic_environment import render_history
+
+    with tempfile.TemporaryDirectory(prefix="lg-alembic-") as folder:
+        for path, data in files.items():
+            target = Path(folder, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        try:
+            return _told_of(render_history(Path(folder), dialect), folder, place)
+        except ConfigError as error:
+            raise ConfigError(
+                tuple(
+                    Problem(p.file.replace(folder, place), p.line, p.what.replace(folder, place), p.hint)
+                    for p in error.problems
+                )
+            ) from None
+
+
+def _told_of(history: History, folder: str, place: str) -> History:
+    """The same, as of files of the repository: the digest of a release must not hold a temporary path."""
+    from dataclasses import replace
+
+    migrations = []
+    for migration in history.migrations:
+        up = replace(migration.up, source=migration.up.source.replace(folder, place))
+        down = migration.down and replace(migration.down, source=migration.down.source.replace(folder, place))
+        migrations.append(replace(migration, up=up, down=down))
+    return replace(history, migrations=tuple(migrations))

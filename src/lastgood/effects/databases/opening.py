@@ -24,6 +24,13 @@ def dialect_of(url: str) -> Dialect:
     )
 
 
+def located(url: str, root: Path) -> str:
+    """The same URL; a SQLite file with a relative path (``sqlite:///data/app.db``) is one below ``root``."""
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
+        return f"sqlite:///{root / url.removeprefix('sqlite:///')}"
+    return url
+
+
 def open_session(url: str, limits: Limits | None = None, *, create: bool = False) -> Session:
     """A connection to the database; ``create`` makes a SQLite file that is not there."""
     if dialect_of(url) == "sqlite":

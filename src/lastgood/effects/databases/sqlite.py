@@ -48,7 +48,11 @@ class SqliteSession:
         self._deadline = 0.0
         self._cancelled = False
         if not create and not path.exists():
-            raise Unavailable("the database does not exist", where=str(path), next="check the URL, or say --create")
+            raise Unavailable(
+                "the database does not exist",
+                where=str(path),
+                next="check the URL; lastgood db up --create makes a new one",
+            )
         try:
             self._connection = sqlite3.connect(
                 path, timeout=self.limits.lock_timeout_s, isolation_level=None, check_same_thread=False

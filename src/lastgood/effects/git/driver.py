@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lastgood.errors import LastgoodError, Unavailable
@@ -15,9 +15,16 @@ from lastgood.release.step import Step
 class GitDriver:
     """Moves ``git``: one verb, ``revert``. Without a repository it says why."""
 
-    def __init__(self, repository: Repository | None, why_not: str = "") -> None:
+    def __init__(
+        self,
+        repository: Repository | None,
+        why_not: str = "",
+        migrations_of: Callable[[int], Sequence[str]] = lambda release: (),
+    ) -> None:
+        """``migrations_of``: a release's folders of migrations, whose files stay while what they made stays applied."""
         self._repository = repository
         self._why_not = why_not
+        self._migrations_of = migrations_of
 
     async def observe(self) -> Sequence[Fact]:
         """Nothing: no plan depends on what Git says."""
@@ -30,6 +37,8 @@ class GitDriver:
         deployment = key.partition(".")[0]
         bad, target = str(step.args["bad"]), str(step.args["target"])
         release = f"r{step.args['left']}"
+        left = int(step.args["left"])
+        keep = self._migrations_of(left) if left and step.args.get("keep_migrations") else ()
         order = RevertOrder(
             branch=str(step.args["branch"]),
             bad=bad,
@@ -37,6 +46,7 @@ class GitDriver:
             message=f"Roll back {release} to r{step.args['release']}\n\nThe traffic went back first.",
             release=release,
             deployment=deployment,
+            keep_paths=tuple(keep),
         )
         reverted = await asyncio.to_thread(self._repository.revert, order)
         result: dict[str, Any] = {

@@ -11,7 +11,7 @@ from lastgood.interfaces.cli import render_changes
 from lastgood.interfaces.cli.asking import only_controller
 from lastgood.interfaces.cli.client import DRAFT_S
 from lastgood.interfaces.cli.following import finish
-from lastgood.interfaces.cli.options import Basis, Goal, NoWait, Why, percentage, seconds
+from lastgood.interfaces.cli.options import AcceptLoss, Basis, Goal, NoWait, Why, percentage, seconds
 from lastgood.interfaces.cli.session import Session, without_nothing
 
 
@@ -32,6 +32,7 @@ def deploy(
     force: Annotated[
         bool, typer.Option("--force", help="Deploy content that is held because it made a release bad; needs -m.")
     ] = False,
+    accept_loss: AcceptLoss = False,
     basis: Basis = None,
     wait: Annotated[
         Goal,
@@ -54,6 +55,7 @@ def deploy(
             "percent": percentage(percent),
             "confirm_within_s": seconds(confirm_within, "--confirm-within"),
             "force": force,
+            "accept_loss": accept_loss or None,
             "basis": basis,
         }
     )

@@ -14,6 +14,12 @@ Basis = Annotated[
     str | None,
     typer.Option("--basis", metavar="D", help="Refuse if the system is not the one that `lastgood plan` saw."),
 ]
+AcceptLoss = Annotated[
+    bool, typer.Option("--accept-loss", help="Migrations may lose the rows that are named in the refusal.")
+]
+WithSchema = Annotated[
+    bool, typer.Option("--with-schema", help="Take the schemas back too, last; without it, they stay as they are.")
+]
 Goal = Literal["converged", "good", "ended"]
 
 

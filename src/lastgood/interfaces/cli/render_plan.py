@@ -15,6 +15,7 @@ def way_back(found: Mapping[str, Any]) -> list[str]:
     lines += skipped(found["skipped"])
     lines += [f"BLOCKED  {reason}" for reason in found["blocked"]]
     lines += [f"LOOSENS  {text}" for text in found["loosens"]]
+    lines += [f"LOSES    {text}" for text in found.get("loses", ())]
     reverts = [one for one in found["reverts"] if one["effect"] != "loosens"]
     if reverts:
         lines += ["REVERTS", *render_changes.changes(reverts)]
@@ -22,6 +23,8 @@ def way_back(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"KEEPS    {', '.join(found['keeps'])}")
     lines += ["steps", *(f"  {step['shows'] or step['id']}" for step in found["steps"])]
     accept = " --accept-loosening" if found["loosens"] else ""
+    schema = " --with-schema" if any(step["id"].startswith("migrate_down:") for step in found["steps"]) else ""
+    accept += schema + (" --accept-loss" if found.get("loses") else "")
     command = f"lastgood rollback r{found['to']}{accept} --basis {found['basis']}"
     lines.append(f"nothing was changed; to go exactly this way: {command}")
     return lines

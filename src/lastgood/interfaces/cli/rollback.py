@@ -10,7 +10,7 @@ from lastgood.errors import LastgoodError, Refused
 from lastgood.interfaces.cli.asking import controller_for_emergency
 from lastgood.interfaces.cli.client import Controller
 from lastgood.interfaces.cli.following import finish
-from lastgood.interfaces.cli.options import Basis, NoWait, Why
+from lastgood.interfaces.cli.options import AcceptLoss, Basis, NoWait, Why, WithSchema
 from lastgood.interfaces.cli.planning import plan_back, show_way_back
 from lastgood.interfaces.cli.render_plan import begun_back
 from lastgood.interfaces.cli.session import Session, without_nothing
@@ -33,6 +33,8 @@ def rollback(
     accept_loosening: Annotated[
         bool, typer.Option("--accept-loosening", help="Go back even where that loosens security.")
     ] = False,
+    with_schema: WithSchema = False,
+    accept_loss: AcceptLoss = False,
     no_revert_commit: Annotated[
         bool,
         typer.Option("--no-revert-commit", help="Leave Git alone; a branch that is followed still has the bad commit."),
@@ -50,6 +52,8 @@ def rollback(
             "by": session.person,
             "why": why,
             "accept_loosening": accept_loosening,
+            "with_schema": with_schema or None,
+            "accept_loss": accept_loss or None,
             "revert_commit": not no_revert_commit,
             "basis": basis,
         }

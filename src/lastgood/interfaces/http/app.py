@@ -57,6 +57,7 @@ class DeployBody(Body):
     percent: float = Field(default=100.0, gt=0, le=100)
     confirm_within_s: float | None = Field(default=None, gt=0, le=30 * 86400)
     force: bool = False
+    accept_loss: bool = False
     basis: str | None = None
 
 
@@ -68,6 +69,8 @@ class RollbackBody(Body):
     why: str = Field(default="", max_length=2000)
     revert_commit: bool = True
     accept_loosening: bool = False
+    with_schema: bool = False
+    accept_loss: bool = False
     basis: str | None = None
 
 
@@ -134,7 +137,7 @@ def make_app(verbs: Verbs, control: Control) -> FastAPI:
 def _add_moves(app: FastAPI, verbs: Verbs) -> None:
     @app.post("/v1/deploy", summary="Begin to deploy a revision")
     async def deploy(body: DeployBody) -> dict[str, Any]:
-        ask = DeployAsk(body.by, body.why, body.percent, body.confirm_within_s, body.force, False, body.basis)
+        ask = DeployAsk(**body.model_dump(exclude={"revision"}))
         return await verbs.deploy(body.revision, ask)
 
     @app.post("/v1/rollback", summary="Begin the way back")
@@ -230,14 +233,7 @@ def _add_control(app: FastAPI, verbs: Verbs, control: Control) -> None:
 
 
 def _rollback_ask(body: RollbackBody) -> RollbackAsk:
-    return RollbackAsk(
-        by=body.by,
-        target=body.target,
-        why=body.why,
-        revert_commit=body.revert_commit,
-        accept_loosening=body.accept_loosening,
-        basis=body.basis,
-    )
+    return RollbackAsk(**body.model_dump())
 
 
 async def _refuse(request: Request, error: Exception) -> JSONResponse:

@@ -61,9 +61,7 @@ def contract(observed: Observed, target: Release, needs: frozenset[StepId], *, a
     ]
 
 
-def _migrate(
-    name: str, verb: str, version: str, target: Release, needs: frozenset[StepId], accept_loss: bool
-) -> Step:
+def _migrate(name: str, verb: str, version: str, target: Release, needs: frozenset[StepId], accept_loss: bool) -> Step:
     part = f"database:{name}"
     args = {"to": version, "release": target.number, **({"accept_loss": True} if accept_loss else {})}
     return Step(

@@ -1,0 +1,66 @@
+"""The databases of a configuration: by the references that it names them with, as the operations ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lastgood.database.migration import NOTHING, Dialect, History
+from lastgood.database.proof import Proof
+from lastgood.effects.databases.folder import read_committed
+from lastgood.effects.databases.opening import dialect_of, located, open_session
+from lastgood.effects.databases.proving import prove_pending
+from lastgood.effects.databases.runner import Consent, preview, verify
+from lastgood.effects.databases.session import Limits, Session
+from lastgood.errors import Refused
+
+
+class ManagedDatabases:
+    """Opens, reads and proves. A reference is a ``sqlite:`` URL or names a secret; it is read anew each time."""
+
+    def __init__(self, resolve: Callable[[str], str], root: Path) -> None:
+        """``root``: the folder that relative paths of SQLite files begin at."""
+        self._resolve, self._root = resolve, root
+
+    def url(self, reference: str) -> str:
+        """The URL itself, password and all: for nobody to print."""
+        return located(reference if reference.startswith("sqlite:") else self._resolve(reference), self._root)
+
+    def dialect(self, reference: str) -> Dialect:
+        """Which SQL it speaks; raises ``UsageError`` or what resolving raises."""
+        return dialect_of(self.url(reference))
+
+    def open(self, reference: str, limits: Limits | None = None) -> Session:
+        """A session; ``Unavailable`` where there is no database. None is ever made: a typo would be an empty one."""
+        return open_session(self.url(reference), limits)
+
+    def read(self, reference: str, files: Mapping[str, bytes], place: str) -> History:
+        """The history in the files of a commit; raises ``ConfigError`` with every problem."""
+        return read_committed(files, self.dialect(reference), place)
+
+    def prove(self, reference: str, history: History) -> Proof | None:
+        """The proof of what is pending, on a scratch copy; None: nothing is. Raises ``Unavailable``, ``Refused``."""
+        session = self.open(reference)
+        try:
+            return prove_pending(session, history)
+        finally:
+            session.close()
+
+    def losses(self, reference: str, to: str) -> tuple[str, ...]:
+        """What going down to a version would lose, in words, with the rows that stand there now.
+
+        Raises ``Refused`` where a migration has no way back or the schema was changed by hand, ``Unavailable``.
+        """
+        session = self.open(reference)
+        try:
+            found = preview(session, None, "down", to or NOTHING, Consent(use="stored"))
+            drift = verify(session)
+            if drift is not None and drift.likeness == "different":
+                raise Refused(
+                    f"the schema was changed by hand: {drift.names()}",
+                    where=session.place,
+                    next="lastgood rollback without --with-schema leaves the schema alone; or undo that change",
+                )
+            return tuple(str(loss) for loss in found.rows)
+        finally:
+            session.close()

@@ -1,0 +1,55 @@
+"""How databases are joined to a controller: opened by their references, moved by the scripts of the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lastgood.database.migration import History
+    from lastgood.effects.databases.driver import DatabasesDriver
+    from lastgood.effects.databases.managed import ManagedDatabases
+    from lastgood.effects.databases.session import Session
+    from lastgood.effects.secrets import SecretStore
+    from lastgood.operations.configurations import Configurations
+    from lastgood.operations.loop import Loop
+    from lastgood.release.step import Step
+    from lastgood.settings import Places
+
+
+def make_databases(places: Places, secrets: SecretStore) -> ManagedDatabases:
+    """The databases of a project, by the references in its configuration."""
+    from lastgood.effects.databases.managed import ManagedDatabases
+
+    return ManagedDatabases(secrets.resolve, places.root)
+
+
+def make_database_driver(
+    databases: ManagedDatabases, configurations: Configurations, loop: Callable[[], Loop]
+) -> DatabasesDriver:
+    """What moves schemas: by the scripts of the journal, so that the repository is not needed."""
+    from lastgood.effects.databases.driver import DatabasesDriver
+    from lastgood.operations.database_maker import stored_history
+    from lastgood.release.ledger import leaving_now, live_now
+
+    def references() -> dict[str, str]:
+        state = loop().state
+        numbers = dict.fromkeys(n for n in (leaving_now(state), live_now(state)) if n is not None)
+        return {
+            name: database.url for number in numbers for name, database in configurations.of(number).databases.items()
+        }
+
+    def open_named(name: str, step: Step | None) -> Session:
+        if step is None:
+            return databases.open(references()[name])
+        return databases.open(configurations.of(int(step.args["release"])).databases[name].url)
+
+    def history(step: Step) -> History | None:
+        return stored_history(configurations, int(step.args["release"]), step.part.partition(":")[2])
+
+    return DatabasesDriver(lambda: sorted(references()), open_named, history)
+
+
+def migrations_of(configurations: Configurations) -> Callable[[int], list[str]]:
+    """The folders of migrations of a release."""
+    return lambda release: [database.migrations for database in configurations.of(release).databases.values()]

@@ -1,0 +1,55 @@
+"""What a way back does to schemas: what going down would lose, counted before anything moves; what stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lastgood.errors import LastgoodError, Refused
+from lastgood.operations.configurations import Configurations
+from lastgood.operations.database_maker import Schemas
+from lastgood.operations.rollback import Planned
+from lastgood.release.observed import Observed
+from lastgood.release.strategies.schema import is_ahead
+
+
+def schema_losses(planned: Planned, configurations: Configurations, schemas: Schemas | None) -> tuple[str, ...]:
+    """What the plan's way down of every schema would lose, in words; blocks.
+
+    Raises ``Refused`` where a schema cannot go down, or where nobody can say what that would lose: nothing was
+    changed, and the same rollback without its schemas is open.
+    """
+    found: list[str] = []
+    for step in planned.plan.steps:
+        if step.verb != "migrate_down" or schemas is None:
+            continue
+        name = step.part.partition(":")[2]
+        reference = configurations.of(planned.target.number).databases[name].url
+        try:
+            found += [f"{loss} in database {name}" for loss in schemas.losses(reference, str(step.args["to"]))]
+        except LastgoodError as error:
+            raise Refused(
+                f"the schema of {name} cannot go down: {error.what}",
+                where=error.where,
+                next=f"lastgood rollback r{planned.target.number} moves the requests and leaves the schema",
+            ) from None
+    return tuple(found)
+
+
+def refuse_losses(losses: Sequence[str], *, accept_loss: bool) -> None:
+    """Raise ``Refused`` with what would be lost."""
+    if losses and not accept_loss:
+        raise Refused(
+            f"going back with the schema would lose {', '.join(losses)}; nothing was changed",
+            next="lastgood rollback alone leaves the schema; --with-schema --accept-loss loses these rows",
+        )
+
+
+def stays_ahead(planned: Planned, observed: Observed) -> tuple[str, ...]:
+    """Schemas that stay where they are although the release that is gone back to needs less."""
+    moved = {step.part for step in planned.plan.steps if step.verb == "migrate_down"}
+    return tuple(
+        f"the schema of {name} at {observed.value(f'database:{name}', 'schema')} (--with-schema takes it to"
+        f" {version or 'empty'})"
+        for name, version in sorted(planned.target.schemas.items())
+        if f"database:{name}" not in moved and is_ahead(observed, name, version)
+    )
