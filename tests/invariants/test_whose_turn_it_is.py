@@ -17,7 +17,6 @@ from lastgood.release.release import Release
 from lastgood.testing.simulation import Gates, Simulation, at_rest
 from tests.invariants.scenes import (
     aborted,
-    defect,
     has_started,
     is_waiting,
     marked,
@@ -370,7 +369,6 @@ def test_a_revert_of_what_is_not_live_yet_takes_it_back(early: bool) -> None:
     assert sim.system.candidate is None
 
 
-@defect("D45: nobody stops what a failed first deployment started")
 def test_a_first_release_that_never_worked_leaves_no_instances_behind() -> None:
     sim = Simulation()
     sim.system.broken.add("v1")

@@ -15,19 +15,23 @@ LOOK_S = 1.0
 
 
 async def watch_certificates(
-    loop: Loop, configurations: Configurations, refresh: Callable[[], Awaitable[None]]
+    loop: Loop, configurations: Configurations, refresh: Callable[[], Awaitable[None]], *, look_s: float = LOOK_S
 ) -> None:
-    """Serve again whenever a certificate or key file of the live release is another one than before."""
-    seen: dict[str, tuple[int, int]] | None = None
+    """Serve again whenever a certificate or key file of the live release is another one than before.
+
+    A file that is seen for the first time may have changed since it was read: that is served again too, which tells the
+    proxies nothing where it did not.
+    """
+    seen: dict[str, tuple[int, int]] = {}
     while True:
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(look_s)
         live = live_now(loop.state)
         if live is None:
             continue
         try:
             paths = certificate_files(configurations, live)
             now = {path: _stamp(path) for path in paths}
-            if seen is not None and paths and any(seen.get(path, now[path]) != now[path] for path in now):
+            if any(seen.get(path) != now[path] for path in now):
                 await refresh()
             seen = now
         except LastgoodError:

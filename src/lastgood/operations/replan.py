@@ -9,6 +9,7 @@ from lastgood.operations.world import View
 from lastgood.release import events as ev
 from lastgood.release.engine import Replan
 from lastgood.release.ledger import content_to_quarantine, known_good
+from lastgood.release.nothing import plan_to_nothing
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Revert, Wanted, make_plan, rewanted
 from lastgood.release.release import GATEWAY, Release
@@ -25,7 +26,7 @@ def bodies(command: Replan, view: View) -> Iterator[tuple[int | None, ev.Body]]:
     target = _target(command, deployment, view)
     yield from _condemn(command, view, deployment.plan.target, target)
     if target is None:
-        yield command.deployment, _nowhere_to_go(command, view)
+        yield command.deployment, _nowhere_to_go(command, deployment.plan, view)
         return
     plan = make_plan(view.observed, _wanted(command, deployment, view, target), view.release_of)
     if isinstance(plan, Refusal):
@@ -36,6 +37,10 @@ def bodies(command: Replan, view: View) -> Iterator[tuple[int | None, ev.Body]]:
 
 def once_more(number: int, plan: Plan, why: str, view: View) -> Iterator[tuple[int | None, ev.Body]]:
     """The same target, wanted in the same way, from what is observed now."""
+    if plan.to_nothing:
+        given_up = view.release_of(plan.target)
+        yield number, ev.Planned(plan_to_nothing(view.observed, number, given_up, plan.number + 1), why)
+        return
     again = make_plan(view.observed, rewanted(plan, view.release_of), view.release_of)
     if isinstance(again, Refusal):
         yield number, ev.Halted(f"{why}; {again.why}", (again.next,))
@@ -43,9 +48,10 @@ def once_more(number: int, plan: Plan, why: str, view: View) -> Iterator[tuple[i
     yield number, ev.Planned(again, why)
 
 
-def _nowhere_to_go(command: Replan, view: View) -> ev.Body:
+def _nowhere_to_go(command: Replan, plan: Plan, view: View) -> ev.Body:
     if view.observed.value(GATEWAY, "base") is None:
-        return ev.Ended(None, "failed", command.why)
+        given_up = view.release_of(plan.target)
+        return ev.Planned(plan_to_nothing(view.observed, plan.deployment, given_up, plan.number + 1), command.why)
     why = f"{command.why}; there is no release to go back to"
     return ev.Halted(why, ("lastgood retry", "lastgood deploy REVISION"))
 

@@ -147,8 +147,7 @@ def _advance(
 ) -> Iterator[Command]:
     ended = {step_id for step_id, progress in deployment.progress.items() if _is_over(plan.step(step_id), progress)}
     if len(ended) == len(plan.steps):
-        ended_as = ev.Ended(plan.target, "went back" if plan.intent == "retreat" else "done", deployment.replanned)
-        yield Append(deployment.number, ended_as)
+        yield Append(deployment.number, _ended_as(plan, deployment.replanned))
         return
     for step in plan.steps:
         if step.id in ended or not step.needs <= ended:
@@ -169,6 +168,12 @@ def _advance(
     left_s = confirm_left_s(deployment, now)
     if left_s is not None and not plan.goes_back:
         yield WakeAt(max(left_s, RESOLUTION_S))
+
+
+def _ended_as(plan: Plan, why: str) -> ev.Ended:
+    if plan.to_nothing:
+        return ev.Ended(None, "failed", why)
+    return ev.Ended(plan.target, "went back" if plan.intent == "retreat" else "done", why)
 
 
 def _under_way(

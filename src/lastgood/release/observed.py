@@ -53,7 +53,7 @@ class Observed:
         return Observed(kept, self.unknown - {kind})
 
     def unseen(self, kind: str) -> Observed:
-        """After a look that failed: what is stable stays, and is marked unknown; health passes, and is not remembered."""
+        """After a look that failed: what is stable stays, and is marked unknown; health is not remembered."""
         kept = {key: fact for key, fact in self.facts.items() if fact.stable or kind_of(fact.part) != kind}
         return Observed(kept, self.unknown | {kind})
 

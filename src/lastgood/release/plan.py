@@ -31,6 +31,8 @@ class Plan:
     steps: tuple[Step, ...]
     rest_points: tuple[int, ...]
     wish: Mapping[str, Any] = field(default_factory=dict)
+    to_nothing: bool = False
+    """What was started for ``target`` is stopped, and nothing is live in the end: there is nothing to go back to."""
 
     def step(self, step_id: StepId) -> Step:
         """The step of that id."""
