@@ -119,9 +119,7 @@ def deploy(
     return Outcome(tuple(events), answer)
 
 
-def _leaving_alone(
-    draft: Draft, view: View, live: Release, entries_of: Callable[[int], Mapping[str, str]]
-) -> Draft:
+def _leaving_alone(draft: Draft, view: View, live: Release, entries_of: Callable[[int], Mapping[str, str]]) -> Draft:
     """The draft with every part that is held as it is in the live release."""
     for part in sorted(view.state.held):
         if part not in live.parts or draft.parts.get(part) in (None, live.parts[part]):
@@ -213,6 +211,17 @@ def is_only_kept(deployment: Deployment) -> bool:
         return False
     started = [step for step in deployment.plan.steps if _is_started(deployment, step.id)]
     return bool(started) and all(step.verb == "keep" for step in started)
+
+
+def is_at_ease(deployment: Deployment) -> bool:
+    """Whether nothing is in a hurry: it rests, or its requests have moved."""
+    moves = [
+        step.id
+        for step in (deployment.plan.steps if deployment.plan else ())
+        if step.verb == "serve" and (step.args["candidate"] is None or step.args["percent"] > 0)
+    ]
+    moved = any(step in deployment.progress and deployment.progress[step].phase == "ended" for step in moves)
+    return moved or is_resting(deployment)
 
 
 def _is_started(deployment: Deployment, step: str) -> bool:

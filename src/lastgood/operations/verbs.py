@@ -15,7 +15,7 @@ from lastgood.operations import reporting, steer
 from lastgood.operations.comparisons import Comparisons
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import Schemas
-from lastgood.operations.deploy import DeployAsk, Draft, deploy, is_resting
+from lastgood.operations.deploy import DeployAsk, Draft, deploy, is_at_ease
 from lastgood.operations.drafting import Drafted, Drafting
 from lastgood.operations.loop import Loop
 from lastgood.operations.proofs import refuse_unproven, warnings_of
@@ -70,7 +70,7 @@ class Verbs:
         """What is only told waits until requests have moved, but not for what takes long: it would slow the move."""
         for _ in range(GIVE_WAY_LOOKS):
             deployment = self.loop.state.deployment
-            if deployment is None or deployment.number != answer.get("deployment") or is_resting(deployment):
+            if deployment is None or deployment.number != answer.get("deployment") or is_at_ease(deployment):
                 return
             await asyncio.sleep(GIVE_WAY_S / GIVE_WAY_LOOKS)
 
