@@ -170,12 +170,47 @@ def test_a_log_that_is_not_there_names_those_that_are(project: Project, log: Pat
     assert (ran.code, "next: logs there are: controller" in ran.err) == (2, True)
 
 
+def test_a_service_has_a_log_for_each_version(project: Project, log: Path) -> None:
+    folder = log.parent / "services"
+    folder.mkdir()
+    (log.parent / "builds").mkdir()
+    (log.parent / "builds/catalog-cccccccc.log").write_text("$ npm ci\n")
+    (folder / "catalog@aaaaaaaa.log").write_text("old\n")
+    assert project.run("logs", "catalog").out == "old\n"
+    (folder / "catalog@bbbbbbbb.log").write_text("new\n")
+    os.utime(folder / "catalog@aaaaaaaa.log", (1, 1))
+    assert project.run("logs", "catalog").out == "aaaaaaaa | old\nbbbbbbbb | new\n"
+    assert project.run("logs", "service:catalog", "-n", "1").out == "aaaaaaaa | old\nbbbbbbbb | new\n"
+    assert project.run("logs", "build:catalog").out == "$ npm ci\n"
+    (folder / "controller@aaaaaaaa.log").write_text("a service of that name\n")
+    assert "three" in project.run("logs", "controller").out
+    assert project.run("logs", "service:controller").out == "a service of that name\n"
+
+
+def test_following_a_service_shows_a_version_that_is_new(log: Path) -> None:
+    folder, seen = log.parent, list[str]()
+
+    def follow() -> None:
+        for path, line in logs.added(lambda: sorted(folder.glob("s@*.log")), {}):
+            seen.append(f"{path.name}: {line}")
+            if line == "second":
+                return
+
+    thread = threading.Thread(target=follow, daemon=True)
+    (folder / "s@aaaaaaaa.log").write_text("first\n")
+    thread.start()
+    time.sleep(0.1)
+    (folder / "s@bbbbbbbb.log").write_text("second\n")
+    thread.join(10)
+    assert seen == ["s@aaaaaaaa.log: first", "s@bbbbbbbb.log: second"]
+
+
 def test_following_survives_the_rotation(log: Path) -> None:
     seen: list[str] = []
     _, end = logs.last_lines(log, 1)
 
     def follow() -> None:
-        for line in logs.added(log, end):
+        for _, line in logs.added(lambda: [log], {log: end}):
             seen.append(line)
             if line == "last":
                 return

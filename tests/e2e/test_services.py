@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.processes import eventually
-from tests.support.services import ServiceShop, bodies
+from tests.support import processes
+from tests.support.processes import CONTROLLER, SUPERVISOR, eventually
+from tests.support.services import CODE, ServiceShop, bodies
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
@@ -20,11 +25,148 @@ def shop() -> Iterator[ServiceShop]:
 
 
 def test_forward_and_back_lose_no_request(shop: ServiceShop) -> None:
+    """And the second way back is the shift alone, for the old version is still warm."""
     shop.open_with("one")
+    before = set(shop.pids().values())
     with shop.visited() as load:
-        shop.release("two", keep="30s", wait="converged")
+        shop.release("two", keep="60s", wait="converged")
         eventually(lambda: shop.get("/visit").body, lambda body: body == "two")
+        assert before < set(shop.pids().values()), "the old version is not touched, it waits beside the new one"
         shop.ok("rollback", "-m", "two is no good")
         assert shop.get("/visit").body == "one"
     assert set(bodies(load)) == {"one", "two"}
     assert shop.live == 1
+    steps = [step["id"] for step in shop.ask("report", "d3")["steps"]]
+    assert not any(step.startswith("start") for step in steps), "nothing had to be started"
+    eventually(lambda: set(shop.pids().values()), lambda pids: pids == before)
+
+
+def test_back_to_a_version_that_is_no_longer_there(shop: ServiceShop) -> None:
+    """It is started and seen to be well before any request goes to it; Git and its code are gone by then."""
+    shop.open_with("one")
+    shop.release("two", keep="300ms")
+    assert len(shop.instances()) == 1
+    shop.git("checkout", "--quiet", "--orphan", "empty")
+    shop.git("rm", "-rf", "--quiet", ".")
+    with shop.visited() as load:
+        shop.ok("rollback", "r1", "--no-revert-commit", timeout_s=60)
+        assert shop.get("/visit").body == "one"
+    assert set(bodies(load)) == {"one", "two"}
+    result = {step["id"]: step.get("result") for step in shop.ask("report", "d3")["steps"]}
+    assert result["start:catalog"]["instances"] == 2
+
+
+def test_a_version_that_crashes_gets_no_request(shop: ServiceShop) -> None:
+    shop.open_with("one")
+    began_s = time.monotonic()
+    with shop.visited() as load:
+        shop.commit(shop.words("crashing"), "Say crashing")
+        done = shop.run("deploy", "--wait", "ended")
+    assert done.code == 6, done.said
+    assert time.monotonic() - began_s < 60, "nobody waits for the deadline"
+    assert "ends again and again" in done.said
+    assert "no such table: prices" in done.said, "the end of its log"
+    assert set(bodies(load)) == {"one"}
+    assert len(shop.instances()) == 1, "what was started of it is gone"
+    assert "held" in shop.run("deploy").said
+
+
+def test_a_version_that_is_never_ready_gives_way_when_somebody_aborts(shop: ServiceShop) -> None:
+    """Sick, or listening elsewhere: both look alike from outside."""
+    shop.open_with("one")
+    for word in ("sick", "elsewhere"):
+        with shop.visited() as load:
+            going = shop.begin_release(word)
+            eventually(lambda: len(shop.instances()), lambda count: count == 2)
+            time.sleep(0.5)
+            shop.ok("abort", "-m", "it does not come up")
+            going.communicate(timeout=30)
+            eventually(lambda: len(shop.instances()), lambda count: count == 1, within_s=20)
+        assert set(bodies(load)) == {"one"}
+        assert shop.live == 1
+
+
+def test_an_instance_that_dies_is_left_out_and_comes_back(shop: ServiceShop) -> None:
+    shop.open_with("one", instances=3)
+    victim, *others = shop.pids().items()
+    began_s = time.monotonic()
+    os.kill(victim[1], signal.SIGKILL)
+    eventually(lambda: shop.pids().get(victim[0]), lambda pid: pid not in (None, victim[1]))
+    with shop.visited(per_second=100) as load:
+        time.sleep(1.0)
+    assert set(bodies(load)) == {"one"}
+    assert dict(others).items() <= shop.pids().items(), "the others were not touched"
+    assert time.monotonic() - began_s < 20
+
+
+@pytest.mark.parametrize("who", [CONTROLLER, SUPERVISOR])
+def test_instances_live_on_when_what_watches_them_is_killed(shop: ServiceShop, who: str) -> None:
+    shop.open_with("one")
+    before = shop.pids()
+    with shop.visited() as load:
+        old = processes.pid(shop.root, who)
+        processes.kill(old)
+        eventually(lambda: processes.pids(shop.root, who), lambda found: bool(found) and old not in found)
+        eventually(shop.answers, bool, within_s=20)
+        shop.release("two", keep="60s", wait="converged")
+        shop.ok("rollback")
+        assert shop.get("/visit").body == "one"
+    assert set(bodies(load)) == {"one", "two"}
+    assert before.items() <= shop.pids().items()
+
+
+def test_a_controller_killed_while_a_version_starts_goes_on(shop: ServiceShop) -> None:
+    shop.open_with("one")
+    with shop.visited() as load:
+        for turn in range(3):
+            going = shop.begin_release(f"word{turn}", keep="300ms")
+            eventually(lambda: len(shop.instances()), lambda count: count == 2)
+            time.sleep(0.15 * turn)
+            processes.kill(processes.pid(shop.root, CONTROLLER))
+            eventually(lambda: shop.get("/visit").body, lambda body: body == f"word{turn}", within_s=40)  # noqa: B023
+            going.communicate(timeout=40)
+            eventually(lambda: shop.answers() and shop.status()["deployment"] is None, bool, within_s=40)
+    assert set(bodies(load)) == {"one", "word0", "word1", "word2"}
+    eventually(lambda: len(shop.instances()), lambda count: count == 1)
+
+
+def test_a_stubborn_version_is_ended_all_the_same(shop: ServiceShop) -> None:
+    shop.open_with("stubborn")
+    shop.release("two", keep="300ms")
+    eventually(lambda: len(shop.instances()), lambda count: count == 1, within_s=20)
+    assert shop.get("/visit").body == "two"
+
+
+def test_a_slow_answer_of_the_old_version_is_finished(shop: ServiceShop) -> None:
+    """It began before the shift, and is answered after the old version was told to leave."""
+    shop.open_with("one")
+    answers: list[tuple[int, str]] = []
+
+    def ask() -> None:
+        answer = shop.get("/slow")
+        answers.append((answer.status, answer.body))
+
+    going = shop.begin_release("two", keep="300ms")
+    eventually(lambda: len(shop.instances()), lambda count: count == 2)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    going.communicate(timeout=40)
+    eventually(lambda: len(shop.instances()), lambda count: count == 1, within_s=20)
+    asking.join(10)
+    assert answers == [(200, "one")]
+
+
+def test_secrets_reach_the_process_and_nothing_else(shop: ServiceShop) -> None:
+    environment = "    environment: { MORE: 'secret:more' }\n"
+    shop.begin()
+    shop.commit(shop.words("one", more=environment), "Open", services__catalog__main_py=CODE)
+    shop.ok("up", "--detach")
+    refused = shop.run("deploy")
+    assert refused.code == 3
+    assert "secret:more" in refused.said
+    shop.ok("secret", "set", "more", feed="-hunter2")
+    shop.ok("deploy", "--wait", "ended")
+    assert shop.get("/visit").body == "one-hunter2"
+    for path in shop.state.rglob("*"):
+        if path.is_file() and "secrets" not in path.parts:
+            assert b"hunter2" not in path.read_bytes(), path

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from lastgood.interfaces.demo.load import Load, Probe
+from tests.support import api
 from tests.support.shop import Shop
 
 CODE = '''\
@@ -81,6 +84,18 @@ class ServiceShop(Shop):
         """Commit and deploy another word."""
         self.commit(self.words(word, **settings), f"Say {word}")  # type: ignore[arg-type]
         self.ok("deploy", "--wait", wait, *options)
+
+    def begin_release(self, word: str, **settings: object) -> subprocess.Popen[str]:
+        """The same, and do not wait for it."""
+        self.commit(self.words(word, **settings), f"Say {word}")  # type: ignore[arg-type]
+        return self.begin_command("deploy")
+
+    def answers(self) -> bool:
+        """Whether a controller is there."""
+        try:
+            return api.request(self.socket, "GET", "/v1/status")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
     def instances(self) -> dict[str, int]:
         """How many records of instances there are, by the first digits of their version."""

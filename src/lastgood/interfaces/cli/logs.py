@@ -1,7 +1,8 @@
-"""``lastgood logs``: what the controller, the proxies and the supervisor print."""
+"""``lastgood logs``: what the controller, the proxies, the supervisor, services and their builds print."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,38 +16,67 @@ from lastgood.settings import Places
 
 LOOK_AGAIN_S = 0.2
 _LONGEST_BYTES = 4 * 1024 * 1024
+_SERVICE = re.compile(r"[@-][0-9a-f]{8}\.log$")
+"""What a log's name has after its service: the version, or the artifact that was built."""
 
 
 def logs(
     session: Session,
-    who: Annotated[str, typer.Argument(metavar="[WHO]", help="controller, proxy-1, supervisor or cli.")] = "controller",
+    who: Annotated[
+        str, typer.Argument(metavar="[WHO]", help="A service, build:SERVICE, controller, proxy-1, supervisor or cli.")
+    ] = "controller",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is added, until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, max=100_000, help="How many of the last lines.")] = 50,
 ) -> int:
-    """Show the last lines of a log. Stored secrets are taken out."""
-    path = log_path(session.places, who)
+    """Show the last lines of a log. Stored secrets are taken out.
+
+    A service has a log for each of its versions, in which all instances write; with several of them each line names
+    its version.
+    """
+    paths = log_paths(session.places, who)
     clean = _redactor(session.places)
-    last, end = last_lines(path, lines)
-    session.give({"log": str(path), "lines": [clean(line) for line in last]}, map(clean, last))
+    shown, ends = [], {}
+    for path in paths:
+        last, ends[path] = last_lines(path, lines)
+        shown += [clean(_named(path, line, len(paths) > 1)) for line in last]
+    session.give({"log": str(paths[-1]), "lines": shown}, shown)
     if follow:
         try:
-            for line in added(path, end):
-                session.say([clean(line)])
+            for path, line in added(lambda: log_paths(session.places, who), ends):
+                session.say([clean(_named(path, line, len(ends) > 1))])
         except KeyboardInterrupt:
             pass
     return 0
 
 
-def log_path(places: Places, who: str) -> Path:
-    """Where a log lies. Raises ``UsageError`` naming those there are."""
-    known = {path.name.removesuffix(".log"): path for path in sorted(places.logs.glob("*.log"))}
+def log_paths(places: Places, who: str) -> list[Path]:
+    """Where a log lies, the one written last at the end. Raises ``UsageError`` naming those there are."""
+    known: dict[str, list[Path]] = {}
+    for path in sorted(places.logs.glob("*.log")):
+        known[path.name.removesuffix(".log")] = [path]
     supervisor = places.state / "run" / "supervisor.log"
     if supervisor.is_file():
-        known["supervisor"] = supervisor
+        known["supervisor"] = [supervisor]
+    for prefix, folder in (("service:", "services"), ("build:", "builds")):
+        for path in sorted((places.logs / folder).glob("*.log"), key=_written_s):
+            known.setdefault(prefix + _SERVICE.sub("", path.name), []).append(path)
+    for name in [name for name in known if name.startswith("service:")]:
+        known.setdefault(name.removeprefix("service:"), known[name])
     if who not in known:
         there = ", ".join(known) or "none yet: lastgood up"
         raise UsageError(f"there is no log of {who!r}", where=str(places.logs), next=f"logs there are: {there}")
     return known[who]
+
+
+def _written_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _named(path: Path, line: str, several: bool) -> str:
+    return f"{path.stem[-8:]} | {line}" if several else line
 
 
 def last_lines(path: Path, count: int) -> tuple[list[str], int]:
@@ -58,21 +88,35 @@ def last_lines(path: Path, count: int) -> tuple[list[str], int]:
     return (text.splitlines()[-count:] if count else []), end
 
 
-def added(path: Path, end: int) -> Iterator[str]:
-    """Lines as they are added after ``end``; the supervisor rotates a log by truncating it, then it starts over."""
-    rest = b""
+def added(look: Callable[[], list[Path]], ends: dict[Path, int]) -> Iterator[tuple[Path, str]]:
+    """Lines as they are added after ``ends``; of a log that is new from its beginning.
+
+    The supervisor rotates a log by truncating it: then it starts over.
+    """
+    rests: dict[Path, bytes] = {}
     while True:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            if size < end:
-                end, rest = 0, b""
-            file.seek(end)
-            found = file.read(_LONGEST_BYTES)
-        end += len(found)
-        *whole, rest = (rest + found).split(b"\n")
-        yield from (line.decode("utf-8", "replace") for line in whole)
-        if not found:
+        quiet = True
+        for path in look():
+            ends.setdefault(path, 0)
+            found = _more(path, ends, rests)
+            quiet = quiet and not found
+            *whole, rests[path] = (rests.get(path, b"") + found).split(b"\n")
+            yield from ((path, line.decode("utf-8", "replace")) for line in whole)
+        if quiet:
             time.sleep(LOOK_AGAIN_S)
+
+
+def _more(path: Path, ends: dict[Path, int], rests: dict[Path, bytes]) -> bytes:
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, 2) < ends[path]:
+                ends[path], rests[path] = 0, b""
+            file.seek(ends[path])
+            found = file.read(_LONGEST_BYTES)
+    except OSError:
+        return b""
+    ends[path] += len(found)
+    return found
 
 
 def _redactor(places: Places) -> Callable[[str], str]:
