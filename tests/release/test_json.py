@@ -60,6 +60,7 @@ BODIES = {
     ev.StepStarted: st.builds(ev.StepStarted, TEXT, NUMBER),
     ev.StepEnded: st.builds(ev.StepEnded, TEXT, ARGS, st.none() | TEXT),
     ev.Judged: st.builds(ev.Judged, NUMBER, st.just("good"), st.just("timed"), TEXT, TEXT),
+    ev.Measured: st.builds(ev.Measured, NUMBER, NUMBER, TEXT, ARGS),
     ev.Confirmed: st.builds(ev.Confirmed, TEXT, st.none() | FLOATS),
     ev.Promoted: st.builds(ev.Promoted, TEXT, st.none() | TEXT),
     ev.Paused: st.builds(ev.Paused, TEXT, st.booleans()),

@@ -94,9 +94,15 @@ class Judge:
         self.now = self._assess()
         return self.now
 
+    def refuse(self, why: str) -> Assessment:
+        """A veto of somebody who saw more than counters."""
+        if self.now.outcome != "bad":
+            self.now = self._assess(veto=why)
+        return self.now
+
     def _divided(self) -> dict[str, float]:
         """The stakes: those of the metrics, and for each guarded route and each limit as much as for errors."""
-        stakes = {metric: stake for metric, stake in self.terms.stakes.items() if stake > 0}
+        stakes = {metric: stake for metric, stake in sorted(self.terms.stakes.items()) if stake > 0}
         extra = {f"route {route}": 0.4 for route in self._routes}
         limits = {limit.objective.name: 0.4 for limit in self._limits if not limit.objective.reports}
         stakes = {**stakes, **extra, **limits}
@@ -163,7 +169,7 @@ class Judge:
             worst = max(wealths, key=lambda name: self._stakes[name] * wealths[name])
             outcome, why = "bad", self._told(worst)
         elif not lacks:
-            outcome, why = "good", f"{self._sums[0][0]} requests, {self._sums[0][1]} of them failed"
+            outcome, why = "good", self._told("errors")
         return Assessment(
             outcome,
             why,

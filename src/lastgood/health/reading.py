@@ -70,11 +70,15 @@ class ProxyReading:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All proxies that answered, at one moment of the boot-time clock; ``percent`` is the candidate's share then."""
+    """All proxies that answered, at one moment of the boot-time clock; ``percent`` is the candidate's share then.
+
+    ``veto`` is what was seen beside the counters and needs no statistics, in words.
+    """
 
     at_s: float
     percent: float
     proxies: Mapping[str, ProxyReading] = field(default_factory=dict)
+    veto: str = ""
 
 
 def write_reading(reading: Reading) -> dict[str, Any]:
@@ -83,7 +87,8 @@ def write_reading(reading: Reading) -> dict[str, Any]:
         name: {"up": proxy.up_s, "arms": {label: list(counts.numbers) for label, counts in proxy.arms.items()}}
         for name, proxy in reading.proxies.items()
     }
-    return {"at": reading.at_s, "percent": reading.percent, "proxies": proxies}
+    veto = {"veto": reading.veto} if reading.veto else {}
+    return {"at": reading.at_s, "percent": reading.percent, "proxies": proxies, **veto}
 
 
 def read_reading(raw: Mapping[str, Any]) -> Reading:
@@ -92,7 +97,7 @@ def read_reading(raw: Mapping[str, Any]) -> Reading:
         name: ProxyReading(one["up"], {label: _counts(numbers) for label, numbers in one["arms"].items()})
         for name, one in raw["proxies"].items()
     }
-    return Reading(raw["at"], raw["percent"], proxies)
+    return Reading(raw["at"], raw["percent"], proxies, raw.get("veto", ""))
 
 
 def _counts(numbers: Sequence[int]) -> Counts:

@@ -17,11 +17,12 @@ from lastgood.health.ticks import Meter, Tick
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is judged: ``r12`` beside ``r11`` (None: nothing was live), on these terms."""
+    """What is judged: ``r12`` beside ``r11`` (None: nothing was live), in a deployment, on these terms."""
 
     release: int
     baseline: int | None
     terms: Terms
+    deployment: int = 0
 
 
 class Trial:
@@ -36,12 +37,15 @@ class Trial:
     def take(self, reading: Reading) -> tuple[Tick | None, Assessment]:
         """One more reading; the tick is None where it says nothing new."""
         tick = self._meter.tick(reading)
+        if reading.veto:
+            return tick, self.judge.refuse(reading.veto)
         return tick, self.judge.now if tick is None else self.judge.take(tick)
 
 
 def write_case(case: Case) -> str:
     """The first line."""
-    return _line({"release": case.release, "baseline": case.baseline, "terms": write_terms(case.terms)})
+    beside = {"baseline": case.baseline, "deployment": case.deployment}
+    return _line({"release": case.release, **beside, "terms": write_terms(case.terms)})
 
 
 def write_line(reading: Reading) -> str:
@@ -56,22 +60,32 @@ def _line(value: dict[str, Any]) -> str:
 def read_case(line: str) -> Case:
     """The inverse of :func:`write_case`."""
     raw = json.loads(line)
-    return Case(raw["release"], raw["baseline"], read_terms(raw["terms"]))
+    return Case(raw["release"], raw["baseline"], read_terms(raw["terms"]), raw["deployment"])
 
 
-def replay(lines: Iterable[str], where: str = "the record") -> Iterator[tuple[Tick, Assessment]]:
-    """Every tick and what was known after it; raises ``Damaged`` for lines that cannot be read."""
+def retrace(lines: Iterable[str], where: str = "the record") -> Iterator[tuple[Trial, Tick | None, Assessment]]:
+    """Every reading and what was known after it. A line with a case begins a new trial.
+
+    Raises ``Damaged`` for lines that cannot be read.
+    """
     trial: Trial | None = None
     for number, line in enumerate(lines, 1):
         try:
-            if trial is None:
+            if '"terms"' in line:
                 trial = Trial(read_case(line))
                 continue
+            if trial is None:
+                raise ValueError("no case")
             reading = read_reading(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             problem = f"line {number} is no reading ({type(error).__name__})"
             raise Damaged(problem, where=where, next="the verdict stands; its evidence is lost") from error
-        tick, assessment = trial.take(reading)
+        yield trial, *trial.take(reading)
+
+
+def replay(lines: Iterable[str], where: str = "the record") -> Iterator[tuple[Tick, Assessment]]:
+    """Every tick and what was known after it; raises like :func:`retrace`."""
+    for _, tick, assessment in retrace(lines, where):
         if tick is not None:
             yield tick, assessment
 

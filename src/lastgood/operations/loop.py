@@ -75,6 +75,10 @@ class Loop:
         """Look at every part."""
         await self._eyes.observe()
 
+    async def look(self, part: str) -> None:
+        """Look at one kind of parts again."""
+        await self._eyes.look(part)
+
     def release_of(self, number: int) -> Release:
         """A release, read once."""
         if number not in self._releases:

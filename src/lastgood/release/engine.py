@@ -258,7 +258,8 @@ def _wait(deployment: Deployment, step: Step, progress: Progress | None, state: 
         if not deployment.armed:
             yield Append(deployment.number, ev.StepEnded(step.id))
         return
-    if step.verb == "hold" and (deployment.promoted_all or step.id in deployment.promoted):
+    promoted = deployment.promoted_all or step.id in deployment.promoted
+    if step.verb == "hold" and (promoted or _is_proven(deployment, state)):
         yield Append(deployment.number, ev.StepEnded(step.id))
         return
     if step.verb == "bake" and state.verdict(int(step.args["release"])).name == "good":
@@ -268,10 +269,23 @@ def _wait(deployment: Deployment, step: Step, progress: Progress | None, state: 
     if left_s > RESOLUTION_S:
         yield WakeAt(left_s)
         return
+    if step.verb == "bake" and _is_measured(int(step.args["release"]), state):
+        return  # time makes it good no more: the judge or a person says how it goes on
     if step.verb == "bake":
         evidence = f"no veto in {step.args['for_s']:g} s"
         yield Append(None, ev.Judged(int(step.args["release"]), "good", "timed", evidence))
     yield Append(deployment.number, ev.StepEnded(step.id))
+
+
+def _is_proven(deployment: Deployment, state: State) -> bool:
+    verdict = state.verdict(deployment.plan.target) if deployment.plan else None
+    return verdict is not None and (verdict.name, verdict.basis) == ("good", "measured")
+
+
+def _is_measured(release: int, state: State) -> bool:
+    """Whether only measured evidence can make it good."""
+    verdict = state.verdict(release)
+    return verdict.basis == "measured" and verdict.name in ("baking", "undecided")
 
 
 def watched_s(progress: Progress, state: State, now: Stamp) -> float:

@@ -72,6 +72,19 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of a release so far, and what that came to: the evidence of its verdict.
+
+    ``lines`` of its record have this SHA-256; ``finding`` is the assessment after the last of them.
+    """
+
+    release: int
+    lines: int
+    digest: str
+    finding: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmed:
     """A person confirmed a deployment: the dead-man switch is off. ``extend_s`` sets it anew instead."""
 
@@ -168,6 +181,7 @@ Body = (
     | StepStarted
     | StepEnded
     | Judged
+    | Measured
     | Confirmed
     | Promoted
     | Paused

@@ -103,6 +103,7 @@ class State:
     active: int | None = None
     deployments: Mapping[int, Deployment] = field(default_factory=dict)
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
+    measured: Mapping[int, ev.Measured] = field(default_factory=dict)
     tags: Mapping[str, int] = field(default_factory=dict)
     quarantine: Mapping[tuple[str, str], int] = field(default_factory=dict)
     lived: tuple[int, ...] = ()
@@ -133,6 +134,8 @@ def evolve(state: State, event: ev.Event) -> State:
         case ev.Judged() as judged:
             verdict = Verdict(judged.verdict, judged.basis, judged.evidence, event.at)
             return replace(state, verdicts={**state.verdicts, judged.release: verdict})
+        case ev.Measured() as measured:
+            return replace(state, measured={**state.measured, measured.release: measured})
         case ev.Quarantined() as body:
             return replace(state, quarantine=_quarantined(state.quarantine, body))
         case ev.Tagged(name=name, release=release):

@@ -1,0 +1,71 @@
+"""What records of known good releases teach: how often things fail, how much failures cluster, how much traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from lastgood.health.dispersion import UNKNOWN, dispersion, in_bins
+from lastgood.health.record import replay
+from lastgood.health.streams import Estimate, edges, errors_of, refused_of
+from lastgood.health.ticks import Arm, Tick
+
+USUAL_EDGE = 2
+"""Which of the quantiles' edges stands for latency when its clusters are learnt: p90."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """Shares that the past stayed below, dispersion by metric, and the traffic of the newest record.
+
+    ``base`` is the share of failures (0 to 1); ``per_second`` is 0 where nothing is known.
+    """
+
+    references: dict[str, float] = field(default_factory=dict)
+    dispersion: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("errors", "refused", "latency"), UNKNOWN)
+    )
+    per_second: float = 0.0
+    base: float = 0.005
+
+
+def learn(records: Iterable[Sequence[str]]) -> Past:
+    """From the lines of records, the newest first; only the baselines count: they were known good."""
+    found = [[tick for tick, _ in replay(lines) if not tick.blind] for lines in records]
+    found = [ticks for ticks in found if ticks]
+    if not found:
+        return Past()
+    everything = [tick for ticks in found for tick in ticks]
+    past = sum((tick.sides[1].counts for tick in found[0][1:]), found[0][0].sides[1].counts)
+    edge = edges(past)[min(USUAL_EDGE, len(edges(past)) - 1)] if past.within[-1] else 0
+
+    def slow_of(arm: Arm) -> tuple[int, int]:
+        return arm.counts.within[-1] - arm.counts.within[edge], arm.counts.within[-1]
+
+    metrics: dict[str, Callable[[Arm], tuple[int, int]]] = {
+        "errors": errors_of,
+        "refused": refused_of,
+        "latency": slow_of,
+    }
+    spread = {name: dispersion(_bins(found, of)) for name, of in metrics.items()}
+    references = {}
+    for name in ("errors", "refused"):
+        estimate = Estimate()
+        for tick in everything:
+            estimate.learn(*metrics[name](tick.sides[1]))
+        if estimate.at_most is not None:
+            references[name] = estimate.at_most
+    newest = found[0]
+    seconds = sum(tick.took_s for tick in newest)
+    failed, requests = _sum(newest)
+    return Past(references, spread, requests / seconds if seconds else 0.0, (failed + 0.5) / (requests + 100.0))
+
+
+def _bins(records: list[list[Tick]], of: Callable[[Arm], tuple[int, int]]) -> list[tuple[int, int]]:
+    """Bins of each record by itself: between two of them lies another time of day."""
+    return [each for ticks in records for each in in_bins((tick.at_s, *of(tick.sides[1])) for tick in ticks)]
+
+
+def _sum(ticks: list[Tick]) -> tuple[int, int]:
+    both = [errors_of(arm) for tick in ticks for arm in tick.sides]
+    return sum(bad for bad, _ in both), sum(n for _, n in both)

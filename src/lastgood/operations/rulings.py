@@ -1,0 +1,122 @@
+"""What the judge asks of the loop: one function for each ruling. A ruling that came too late changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lastgood.health.judge import Assessment
+from lastgood.health.record import Case, write_assessment
+from lastgood.operations.world import Outcome, View
+from lastgood.release import events as ev
+
+JUDGE = "the judge"
+NOTHING = Outcome(())
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An assessment, and the record that it was made of."""
+
+    case: Case
+    found: Assessment
+    lines: int
+    digest: str
+
+    @property
+    def measured(self) -> ev.Measured:
+        """As the journal keeps it."""
+        return ev.Measured(self.case.release, self.lines, self.digest, write_assessment(self.found))
+
+    @property
+    def told(self) -> str:
+        """In one line."""
+        found = self.found
+        if found.veto:
+            return found.why
+        once_in = 1 / max(found.p, 1e-12) if found.outcome == "bad" else found.good
+        wrong = "no worse" if found.outcome == "bad" else "harmful"
+        return f"{found.why}; one that is {wrong} comes so far at most once in {_rounded(once_in)}"
+
+
+def _rounded(number: float) -> str:
+    return f"{number:,.0f}" if number < 1e6 else "a million and more"
+
+
+def is_on_trial(case: Case, view: View) -> bool:
+    """Whether the release is still what its deployment brings, and not on its way back already."""
+    active = view.state.deployment
+    return (
+        active is not None
+        and active.number == case.deployment
+        and active.plan is not None
+        and active.plan.intent == "deploy"
+        and active.plan.target == case.release
+        and view.state.verdict(case.release).name != "bad"
+    )
+
+
+def begin(case: Case, told: str, view: View) -> Outcome:
+    """From now on only measured evidence makes it good."""
+    verdict = view.state.verdict(case.release)
+    if not is_on_trial(case, view) or verdict.name != "baking" or verdict.basis == "measured":
+        return NOTHING
+    return Outcome(((None, ev.Judged(case.release, "baking", "measured", told, JUDGE)),))
+
+
+def condemn(finding: Finding, view: View) -> Outcome:
+    """It is bad: the engine takes its deployment back. The verdict is durable before anything moves."""
+    case = finding.case
+    if not is_on_trial(case, view):
+        return NOTHING
+    basis: ev.Basis = "veto" if finding.found.veto else "measured"
+    judged = ev.Judged(case.release, "bad", basis, finding.told, JUDGE)
+    return Outcome(((None, finding.measured), (None, judged)), {"release": case.release})
+
+
+def acquit(finding: Finding, view: View) -> Outcome:
+    """It is known good."""
+    case = finding.case
+    if not is_on_trial(case, view) or view.state.verdict(case.release).name == "good":
+        return NOTHING
+    judged = ev.Judged(case.release, "good", "measured", finding.told, JUDGE)
+    return Outcome(((None, finding.measured), (None, judged)), {"release": case.release})
+
+
+def leave_open(finding: Finding, view: View) -> Outcome:
+    """The time is over and the evidence does not suffice: a person is asked."""
+    case = finding.case
+    verdict = view.state.verdict(case.release)
+    if not is_on_trial(case, view) or verdict.name != "baking":
+        return NOTHING
+    why = "the time is over and the evidence does not suffice: " + "; ".join(finding.found.lacks)
+    judged = ev.Judged(case.release, "undecided", "measured", why, JUDGE)
+    name = f"r{case.release}"
+    note = ev.Noted(f"{name} is undecided: lastgood mark {name} good, or lastgood abort ({why})", "warning")
+    return Outcome(((None, finding.measured), (None, judged), (None, note)))
+
+
+def take_back(finding: Finding, view: View) -> Outcome:
+    """The time is over, the evidence does not suffice, and the policy is to go back then."""
+    case = finding.case
+    if not is_on_trial(case, view) or view.state.verdict(case.release).name == "good":
+        return NOTHING
+    why = "undecided when its time was over: " + "; ".join(finding.found.lacks)
+    return Outcome(((None, finding.measured), (case.deployment, ev.AbortAsked(JUDGE, why))))
+
+
+def keep(finding: Finding, view: View) -> Outcome:
+    """Chain the record so far into the journal."""
+    return Outcome(((None, finding.measured),))
+
+
+def note(what: str, view: View) -> Outcome:
+    """Something a person should find in the history."""
+    return Outcome(((None, ev.Noted(what, "warning")),))
+
+
+def replayed(kept: ev.Measured, found: Assessment) -> Mapping[str, Any]:
+    """Where a replay differs from what was said then; empty when it is the same bit for bit."""
+    again = write_assessment(found)
+    return {name: [kept.finding.get(name), value] for name, value in again.items() if kept.finding.get(name) != value}

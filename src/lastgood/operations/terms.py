@@ -1,0 +1,68 @@
+"""What a configuration's bake means for the judge."""
+
+from __future__ import annotations
+
+from lastgood.config.bake import Bake, Objective
+from lastgood.config.configuration import Configuration
+from lastgood.health import forecast
+from lastgood.health.history import Past
+from lastgood.health.objectives import edge_for
+from lastgood.health.terms import STAKES, Terms
+from lastgood.health.terms import Objective as Limit
+
+WARM_UP_S = 20.0
+"""What new instances get where nothing else is said: caches are cold and code is compiled for the first requests."""
+
+
+def terms_for(configuration: Configuration, past: Past, *, new_code: bool) -> Terms:
+    """The terms of a release; ``new_code`` is whether instances were started for it."""
+    bake = configuration.bake
+    spread = past.dispersion
+    if bake.clusters is not None:
+        spread = dict.fromkeys(spread, float(bake.clusters))
+    routes = tuple(sorted(name for name, route in configuration.routes.items() if route.guarded))
+    return Terms(
+        stakes=_stakes(bake),
+        dispersion=spread,
+        warm_up_s=bake.warm_up_s if bake.warm_up_s is not None else WARM_UP_S if new_code else 0.0,
+        at_least_s=min(bake.at_least_s, bake.for_s),
+        references=past.references,
+        objectives=tuple(filter(None, map(_limit, bake.objectives))),
+        routes=routes,
+    )
+
+
+def _stakes(bake: Bake) -> dict[str, float]:
+    """Every metric is judged; one whose comparison only reports stakes nothing."""
+    silent = {
+        metric
+        for one in bake.objectives
+        for metric in ("errors", "latency")
+        if one.report_only and (said := getattr(one, metric)) is not None and said.not_worse_than
+    }
+    return {metric: 0.0 if metric in silent else stake for metric, stake in STAKES.items()}
+
+
+def _limit(one: Objective) -> Limit | None:
+    if one.errors is not None and one.errors.below is not None:
+        share = one.errors.below / 100
+        return Limit(f"errors below {one.errors.below:g}%", _inside(share), reports=one.report_only)
+    if one.latency is not None and one.latency.below is not None:
+        edge = edge_for(one.latency.below * 1000)
+        share = 1 - int(one.latency.quantile[1:]) / 100
+        name = f"{one.latency.quantile} below {one.latency.below * 1000:g}ms"
+        return Limit(name, _inside(share), edge, one.report_only)
+    return None
+
+
+def _inside(share: float) -> float:
+    """A limit of nothing at all, or of everything, cannot be bet against."""
+    return min(max(share, 1e-6), 0.9)
+
+
+def promised(terms: Terms, past: Past) -> str:
+    """What can be found at this traffic; a sentence that says so where nothing is known of it."""
+    if past.per_second <= 0:
+        return "nothing is known of the traffic yet"
+    found = forecast.forecast(0.05, past.per_second, past.base, terms)
+    return forecast.told(found, past.per_second) + ", with 5% of it on the new release"
