@@ -156,3 +156,12 @@ def test_without_a_journal_there_is_nothing_to_go_back_to(project: Project) -> N
     assert ran.code == 7
     assert "no controller is running: rolling back here" in ran.err
     assert "nothing was deployed here yet" in ran.err
+
+
+def test_one_part_alone_is_named_all_the_way(project: Project, controller: RecordedController) -> None:
+    plan = recorded.way_back(to=14, only={"part": "service:catalog", "of": 12}, why="r13 with catalog@r12")
+    controller.says["POST /v1/plan/rollback"] = plan
+    ran = project.run("rollback", "--only", "catalog", "--dry-run")
+    assert "lastgood rollback r12 --only service:catalog" in ran.out
+    assert controller.bodies("POST /v1/plan/rollback")[0]["only"] == "catalog"
+    assert project.run("plan", "rollback", "--only", "catalog").out == ran.out

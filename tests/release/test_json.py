@@ -69,6 +69,7 @@ BODIES = {
     ev.Halted: st.builds(ev.Halted, TEXT, st.lists(TEXT, max_size=3).map(tuple)),
     ev.Ended: st.builds(ev.Ended, st.none() | NUMBER, st.just("done"), TEXT),
     ev.Quarantined: st.builds(ev.Quarantined, NUMBER, st.dictionaries(TEXT, TEXT, max_size=3), TEXT, st.booleans()),
+    ev.Held: st.builds(ev.Held, TEXT, NUMBER, TEXT, st.booleans()),
     ev.Tagged: st.builds(ev.Tagged, TEXT, st.none() | NUMBER),
     ev.Noted: st.builds(ev.Noted, TEXT, st.just("warning")),
     ev.TookOver: st.builds(ev.TookOver, NUMBER, NUMBER),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lastgood.errors import Conflict, Refused
+from lastgood.operations.derive import settings_with, with_part
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
 from lastgood.release.ledger import equal_before, held_by, known_good, live_now
@@ -124,15 +125,8 @@ def _leaving_alone(draft: Draft, view: View, live: Release, entries_of: Callable
     for part in sorted(view.state.held):
         if part not in live.parts or draft.parts.get(part) in (None, live.parts[part]):
             continue
-        name = part.partition(":")[2]
-        draft = replace(
-            draft,
-            parts={**draft.parts, part: live.parts[part]},
-            entries=with_part(draft.entries, entries_of(live.number), part),
-            schemas={**draft.schemas, **{each: live.schemas[each] for each in (name,) if each in live.schemas}},
-            instances={**draft.instances, **{each: live.instances[each] for each in (name,) if each in live.instances}},
-            moves={**draft.moves, **{each: live.moves[each] for each in (name,) if each in live.moves}},
-        )
+        entries = with_part(draft.entries, entries_of(live.number), part)
+        draft = replace(draft, entries=entries, **settings_with(draft, live, part))
     return draft
 
 

@@ -14,12 +14,12 @@ from lastgood.config.parse import is_source
 from lastgood.config.repository_files import RepositoryItem
 from lastgood.errors import ConfigError, Problem
 from lastgood.operations.deploy import Draft
+from lastgood.operations.derive import GATEWAY_KINDS
 from lastgood.operations.makers import Maker, Preparation, attachment_digest, together
 from lastgood.ports import Repository, Revision, SourceFile
 from lastgood.release.moves import moves_of
 from lastgood.release.release import GATEWAY
 
-GATEWAY_KINDS = frozenset({"listener", "policy", "route", "upstream", "gateway", "file"})
 MAIN_FILE, MORE_FILES = "lastgood.yaml", "lastgood.d"
 
 

@@ -206,6 +206,7 @@ def way_back(
     blocked: Sequence[str],
     loses: Sequence[str] = (),
     stays_ahead: Sequence[str] = (),
+    only: tuple[str, int] | None = None,
 ) -> dict[str, Any]:
     """What a rollback reverts, keeps, loosens and loses, and what blocks it."""
     found = list(changes)
@@ -213,6 +214,7 @@ def way_back(
     return {
         "from": planned.source.number,
         "to": planned.target.number,
+        "only": {"part": only[0], "of": only[1]} if only else None,
         "why": planned.choice.why,
         "skipped": [list(skip) for skip in planned.choice.skipped],
         "reverts": [change(one) for one in found],

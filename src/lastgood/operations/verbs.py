@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from lastgood.config.change import Change
+from lastgood.config.configuration import Configuration
 from lastgood.config.diff import diff
 from lastgood.errors import LastgoodError, Unavailable, UsageError
 from lastgood.operations import reporting, steer
@@ -18,6 +19,7 @@ from lastgood.operations.database_maker import Schemas
 from lastgood.operations.deploy import DeployAsk, Draft, deploy, is_at_ease
 from lastgood.operations.drafting import Drafted, Drafting
 from lastgood.operations.loop import Loop
+from lastgood.operations.only import Shelf, plan_only, rollback_only
 from lastgood.operations.proofs import refuse_unproven, warnings_of
 from lastgood.operations.references import WhyUnusable, unusable_clients, unusable_keys
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
@@ -77,11 +79,20 @@ class Verbs:
     def _deploy(self, drafted: Drafted, ask: DeployAsk, view: View) -> Outcome:
         def store(release: Release, entries: Mapping[str, str]) -> str:
             digest = self.journal.put_release(release, entries)
-            self.configurations.remember(release.number, drafted.configuration)
+            if entries == drafted.draft.entries:  # else a part of it is held, and is another one's
+                self.configurations.remember(release.number, drafted.configuration)
             return digest
 
         refuse_unproven(drafted, view, accept_loss=ask.accept_loss)
-        return deploy(drafted.draft, ask, store, view)
+        return deploy(drafted.draft, ask, store, view, self.journal.entries)
+
+    def _shelf(self) -> Shelf:
+        def store(release: Release, entries: Mapping[str, str], configuration: Configuration) -> str:
+            digest = self.journal.put_release(release, entries)
+            self.configurations.remember(release.number, configuration)
+            return digest
+
+        return Shelf(self.journal.entries, self.configurations.of, store)
 
     def _changes_to_live(self, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
         deployment = answer.get("deployment")
@@ -117,6 +128,8 @@ class Verbs:
 
     async def rollback(self, ask: RollbackAsk) -> dict[str, Any]:
         """Begin the way back; where the schema goes too, what that would lose is counted first."""
+        if ask.only is not None:
+            return dict(await self.loop.ask(partial(rollback_only, ask, commit=self._commit, shelf=self._shelf())))
         if ask.with_schema:
             planned = plan_rollback(ask, self.loop.view(), self._commit)
             losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
@@ -126,9 +139,13 @@ class Verbs:
     async def plan_rollback(self, ask: RollbackAsk) -> dict[str, Any]:
         """REVERTS, KEEPS, LOOSENS and BLOCKED, before anything moves."""
         view = self.loop.view()
-        planned = plan_rollback(ask, view, self._commit)
-        changes = self._between(planned.source.number, planned.target.number)
-        target = self.configurations.of(planned.target.number)
+        mixed = plan_only(ask, view, self._commit, self._shelf()) if ask.only is not None else None
+        if mixed is not None:
+            planned, changes, target = mixed.planned, mixed.changes, mixed.configuration
+        else:
+            planned = plan_rollback(ask, view, self._commit)
+            changes = self._between(planned.source.number, planned.target.number)
+            target = self.configurations.of(planned.target.number)
         losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
         return reporting.way_back(
             planned,
@@ -138,6 +155,7 @@ class Verbs:
             blocked=unusable_keys(target, self.why_unusable),
             loses=losses,
             stays_ahead=stays_ahead(planned, view.observed),
+            only=(mixed.part, mixed.other.number) if mixed is not None else None,
         )
 
     def _commit(self, text: str) -> str | None:

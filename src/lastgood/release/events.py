@@ -151,6 +151,16 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Automation leaves this part as it is in ``release``; ``lifted`` takes that back."""
+
+    part: str
+    release: int
+    why: str
+    lifted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tagged:
     """A name for a release, which also keeps it; ``release`` None takes the name away."""
 
@@ -190,6 +200,7 @@ Body = (
     | Halted
     | Ended
     | Quarantined
+    | Held
     | Tagged
     | Noted
     | TookOver

@@ -93,7 +93,8 @@ class State:
 
     ``live`` is the release the last ended deployment left; ``served`` the arguments of the newest gateway step that was
     started, ``accepted`` of the newest that ended: after a crash the proxies are brought to ``served`` again. ``lived``
-    are the releases deployments ended at, in order; ``met`` those that any request can have met.
+    are the releases deployments ended at, in order; ``met`` those that any request can have met. ``held`` maps parts
+    that automation leaves alone to the release that holds them.
     """
 
     seq: int = 0
@@ -106,6 +107,7 @@ class State:
     measured: Mapping[int, ev.Measured] = field(default_factory=dict)
     tags: Mapping[str, int] = field(default_factory=dict)
     quarantine: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
     lived: tuple[int, ...] = ()
     met: frozenset[int] = frozenset()
     served: Mapping[str, Any] | None = None
@@ -138,6 +140,9 @@ def evolve(state: State, event: ev.Event) -> State:
             return replace(state, measured={**state.measured, measured.release: measured})
         case ev.Quarantined() as body:
             return replace(state, quarantine=_quarantined(state.quarantine, body))
+        case ev.Held(part=part, release=release, lifted=lifted):
+            rest = {other: number for other, number in state.held.items() if other != part}
+            return replace(state, held=rest if lifted else {**rest, part: release})
         case ev.Tagged(name=name, release=release):
             kept = {tag: number for tag, number in state.tags.items() if tag != name}
             return replace(state, tags=kept if release is None else {**kept, name: release})

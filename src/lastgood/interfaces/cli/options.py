@@ -17,6 +17,10 @@ Basis = Annotated[
 AcceptLoss = Annotated[
     bool, typer.Option("--accept-loss", help="Migrations may lose the rows that are named in the refusal.")
 ]
+Only = Annotated[
+    str | None,
+    typer.Option("--only", metavar="PART", help="Take one part back (service:catalog) and leave the rest as it is."),
+]
 WithSchema = Annotated[
     bool, typer.Option("--with-schema", help="Take the schemas back too, last; without it, they stay as they are.")
 ]

@@ -25,9 +25,16 @@ def way_back(found: Mapping[str, Any]) -> list[str]:
     accept = " --accept-loosening" if found["loosens"] else ""
     schema = " --with-schema" if any(step["id"].startswith("migrate_down:") for step in found["steps"]) else ""
     accept += schema + (" --accept-loss" if found.get("loses") else "")
-    command = f"lastgood rollback r{found['to']}{accept} --basis {found['basis']}"
+    only = f" --only {found['only']['part']}" if found.get("only") else ""
+    command = f"lastgood rollback r{meant(found)}{only}{accept} --basis {found['basis']}"
     lines.append(f"nothing was changed; to go exactly this way: {command}")
     return lines
+
+
+def meant(found: Mapping[str, Any]) -> int:
+    """The release a person would name: the one to go to, or the one whose part is taken."""
+    target: int = found["only"]["of"] if found.get("only") else found["to"]
+    return target
 
 
 def begun_back(answer: Mapping[str, Any]) -> list[str]:

@@ -10,9 +10,9 @@ from lastgood.errors import LastgoodError, Refused
 from lastgood.interfaces.cli.asking import controller_for_emergency
 from lastgood.interfaces.cli.client import Controller
 from lastgood.interfaces.cli.following import finish
-from lastgood.interfaces.cli.options import AcceptLoss, Basis, NoWait, Why, WithSchema
+from lastgood.interfaces.cli.options import AcceptLoss, Basis, NoWait, Only, Why, WithSchema
 from lastgood.interfaces.cli.planning import plan_back, show_way_back
-from lastgood.interfaces.cli.render_plan import begun_back
+from lastgood.interfaces.cli.render_plan import begun_back, meant
 from lastgood.interfaces.cli.session import Session, without_nothing
 
 Body = dict[str, Any]
@@ -26,6 +26,7 @@ def rollback(
             metavar="[TARGET]", help="`previous`, r12, r12~1, a tag or a commit; nothing: the last known good."
         ),
     ] = None,
+    only: Only = None,
     why: Why = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what it would do, as `lastgood plan rollback`.")
@@ -49,6 +50,7 @@ def rollback(
     body = without_nothing(
         {
             "target": target,
+            "only": only,
             "by": session.person,
             "why": why,
             "accept_loosening": accept_loosening,
@@ -95,12 +97,12 @@ def _answered(session: Session, body: Body, refusal: Refused) -> Body:
     session.say([f"going back to r{plan['to']} loosens security:", *(f"  LOOSENS  {text}" for text in plan["loosens"])])
     if not session.ask("Accept that and go back?"):
         raise refusal
-    return {**body, "target": f"r{plan['to']}", "accept_loosening": True, "basis": plan["basis"]}
+    return {**body, "target": f"r{meant(plan)}", "accept_loosening": True, "basis": plan["basis"]}
 
 
 def _offer_previous(session: Session, body: Body, refusal: Refused) -> Body:
     """Nothing is known good: offer the release that was live before, named as what it is."""
-    if body.get("target") is not None:
+    if body.get("target") is not None or body.get("only") is not None:
         raise refusal
     try:
         plan = plan_back(session, {**body, "target": "previous"})
@@ -124,4 +126,5 @@ def _naming_the_flag(refusal: Refused, session: Session, body: Body) -> Refused:
         return refusal
     if not plan["loosens"]:
         return refusal
-    return Refused(refusal.what, where=refusal.where, next=f"lastgood rollback r{plan['to']} --accept-loosening")
+    only = f" --only {plan['only']['part']}" if plan.get("only") else ""
+    return Refused(refusal.what, where=refusal.where, next=f"lastgood rollback r{meant(plan)}{only} --accept-loosening")

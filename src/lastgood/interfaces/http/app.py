@@ -65,6 +65,7 @@ class RollbackBody(Body):
     """``POST /v1/rollback`` and ``POST /v1/plan/rollback``."""
 
     target: str | None = None
+    only: str | None = Field(default=None, max_length=200)
     by: str = Field(default="api", max_length=200)
     why: str = Field(default="", max_length=2000)
     revert_commit: bool = True
