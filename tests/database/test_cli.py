@@ -99,3 +99,48 @@ def test_new_and_adopt(shell: Shell, tmp_path: Path) -> None:
     raw.close()
     assert "at 1" in shell("adopt", *FROM, "--to", "1")
     assert shell.json("up", *FROM, "--to", "2")["after"] == "2"
+
+
+PROJECT = """\
+project: shop
+databases:
+  main: { url: "sqlite:///data/app.db", migrations: m }
+  other: { url: "secret:other_url", migrations: m }
+gateway: { listeners: half written
+"""
+
+
+@pytest.fixture
+def project(shell: Shell) -> Shell:
+    """A project whose gateway is not finished."""
+    (shell.folder / "data").mkdir()
+    (shell.folder / "deep").mkdir()
+    whole = PROJECT.replace("gateway: { listeners: half written\n", "gateway: { listeners: { web: { prt: 1 } } }\n")
+    (shell.folder / "lastgood.yaml").write_text(whole)
+    return shell
+
+
+def test_a_database_is_named_as_the_configuration_calls_it_from_any_folder_below(project: Shell) -> None:
+    root = project.folder
+    project.folder = root / "deep"
+    project("up", "main", "--create")
+    assert (root / "data/app.db").exists()
+    assert project.json("status", "main")["version"] == "2"
+    assert "which database?" in project("status", code=2), "there are two"
+    assert "there is no database mine" in project("status", "mine", code=2 if False else 3), (
+        "and its file has a problem"
+    )
+    project("new", "More of it", "--for", "main")
+    assert (root / "m/3_more_of_it.up.sql").exists()
+    assert "two databases" in project("status", "main", "--url", "sqlite:///x.db", code=2)
+
+
+def test_the_url_of_a_database_may_be_a_secret_which_is_never_shown(project: Shell) -> None:
+    from lastgood.effects.secrets import SecretStore
+
+    assert "lastgood secret set other_url" in project("status", "other", code=7)
+    store = SecretStore(project.folder / ".lastgood/secrets")
+    store.set("other_url", "postgresql://ada:hunter2-hunter2@127.0.0.1:1/shop")
+    said = project("status", "other", code=7)
+    assert "postgresql://127.0.0.1/shop: cannot connect" in said
+    assert "hunter2" not in said

@@ -18,15 +18,13 @@ from lastgood.interfaces.cli.db_text import (
     standing_lines,
     standing_value,
 )
+from lastgood.interfaces.cli.db_where import Opened, folder_of
 from lastgood.interfaces.cli.session import Session
 from lastgood.interfaces.cli.verb import group, verb
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lastgood.database.migration import History
     from lastgood.effects.databases.runner import Consent
-    from lastgood.effects.databases.session import Session as Database
 
 app = group("The schema of a database: what is applied, forward, back, and proof of the way back.")
 
@@ -64,7 +62,7 @@ def status(session: Session, name: Name = None, url: Url = None, migrations: Fol
     """Which migrations are applied, pending, ahead of this checkout, edited or half done. Exit code 6: not healthy."""
     from lastgood.effects.databases.runner import status as look
 
-    with _opened(session, name, url, migrations) as (database, history):
+    with Opened(session, name, url, migrations) as (database, history):
         standing = look(database, history)
     session.give(standing_value(standing), standing_lines(standing))
     return 0 if standing.healthy else Failed.exit_code
@@ -86,7 +84,7 @@ def plan(
     direction: Literal["up", "down"] = "down" if back else "up"
     if back and to is None:
         raise UsageError("--down needs a version to go back to", next="say --to VERSION; 0 undoes everything")
-    with _opened(session, name, url, migrations) as (database, history):
+    with Opened(session, name, url, migrations) as (database, history):
         found = preview(database, history, direction, to, _consent(use=use))
     session.give(plan_value(found), plan_lines(found))
 
@@ -113,7 +111,7 @@ def up(
 
     limits = Limits(lock_timeout, retry_for, statement_timeout)
     consent = _consent(accept_loss, accept_drift, out_of_order, None, settle)
-    with _opened(session, name, url, migrations, limits, create) as (database, history):
+    with Opened(session, name, url, migrations, limits, create) as (database, history):
         outcome = go(database, _needed(history), to=to, consent=consent, report=lambda line: session.say([line]))
     session.give(outcome_value(outcome), outcome_lines(outcome))
 
@@ -139,7 +137,7 @@ def down(
 
     limits = Limits(lock_timeout, retry_for, statement_timeout)
     consent = _consent(accept_loss, accept_drift, False, use, settle)
-    with _opened(session, name, url, migrations, limits) as (database, history):
+    with Opened(session, name, url, migrations, limits) as (database, history):
         outcome = go(database, history, to=to, consent=consent, report=lambda line: session.say([line]))
     session.give(outcome_value(outcome), outcome_lines(outcome))
     return 0 if outcome.came_back else Failed.exit_code
@@ -150,7 +148,7 @@ def verify(session: Session, name: Name = None, url: Url = None) -> int:
     """Whether the schema is what the last migration left. Exit code 6: somebody changed it by hand."""
     from lastgood.effects.databases.runner import verify as look
 
-    with _opened(session, name, url, None) as (database, _):
+    with Opened(session, name, url, None) as (database, _):
         found = look(database)
     if found is None:
         session.give({"likeness": None, "differences": []}, ["there is no image of the schema to compare with"])
@@ -178,7 +176,7 @@ def prove(
     from lastgood.effects.databases.proving import prove_history, prove_pending
 
     chosen = _one_of("--rows", rows, ("live", "generated", "none"))
-    with _opened(session, name, url, migrations) as (database, history):
+    with Opened(session, name, url, migrations) as (database, history):
         if whole:
             proofs = prove_history(database, _needed(history), rows="none" if chosen == "none" else "generated")
         else:
@@ -193,7 +191,7 @@ def history(session: Session, name: Name = None, url: Url = None) -> None:
     """Everything that was done to the schema, oldest first."""
     from lastgood.effects.databases.books import Books
 
-    with _opened(session, name, url, None) as (database, _):
+    with Opened(session, name, url, None) as (database, _):
         found = Books(database).log()
     session.give({"log": found}, log_lines(found))
 
@@ -211,7 +209,7 @@ def adopt(
     """Take over a database from dbmate, golang-migrate, goose, Alembic, Diesel or sql-migrate, as it is."""
     from lastgood.effects.databases.adopting import adopt as take
 
-    with _opened(session, name, url, migrations) as (database, checkout):
+    with Opened(session, name, url, migrations) as (database, checkout):
         found = take(database, _needed(checkout), to=to)
     newest = found.versions[-1] if found.versions else "0"
     line = f"{len(found.versions)} migrations taken over from {found.tool}; the schema is at {newest}"
@@ -223,6 +221,7 @@ def new(
     session: Session,
     what: Annotated[str, typer.Argument(metavar="WHAT", help="What it does, in a few words.")],
     migrations: Folder = None,
+    name: Annotated[str | None, typer.Option("--for", metavar="NAME", help="A database of the configuration.")] = None,
     dialect: Annotated[str, typer.Option("--dialect", metavar="sqlite|postgresql", help="Which SQL it is.")] = "sqlite",
 ) -> None:
     """Make the files of the next migration, numbered and laid out as the others."""
@@ -231,9 +230,7 @@ def new(
     from lastgood.effects.databases.folder import read_folder
     from lastgood.effects.databases.scaffolding import new_migration
 
-    if migrations is None:
-        raise UsageError("which folder?", next="say --migrations DIR")
-    folder = session.around.folder / migrations
+    folder = session.around.folder / migrations if migrations is not None else folder_of(session, name)
     folder.mkdir(parents=True, exist_ok=True)
     kind = _one_of("--dialect", dialect, ("sqlite", "postgresql"))
     known = read_folder(folder, "sqlite" if kind == "sqlite" else "postgresql")
@@ -268,47 +265,3 @@ def _consent(
     if settle is not None:
         given["settle"] = _one_of("--settle", settle, ("done", "again"))
     return Consent(**given)
-
-
-class _opened:
-    """The database and the history that a command line names; closed at its end."""
-
-    def __init__(
-        self,
-        session: Session,
-        name: str | None,
-        url: str | None,
-        migrations: str | None,
-        limits: Any = None,
-        create: bool = False,
-    ) -> None:
-        self._session, self._name, self._url = session, name, url
-        self._migrations, self._limits, self._create = migrations, limits, create
-        self._database: Database | None = None
-
-    def __enter__(self) -> tuple[Database, History | None]:
-        from lastgood.effects.databases.folder import read_folder
-        from lastgood.effects.databases.opening import dialect_of, open_session
-
-        url, folder = self._where()
-        known = read_folder(folder, dialect_of(url)) if folder is not None else None
-        self._database = open_session(url, self._limits, create=self._create)
-        return self._database, known
-
-    def __exit__(self, *_: object) -> None:
-        if self._database is not None:
-            self._database.close()
-
-    def _where(self) -> tuple[str, Path | None]:
-        root = self._session.around.folder
-        if self._url is None:
-            raise UsageError("which database?", next="say --url URL")
-        url = self._url
-        if url.startswith("env:"):
-            found = self._session.around.environment.get(url[4:])
-            if found is None:
-                raise UsageError(f"the environment has no {url[4:]}", next=f"export {url[4:]}=postgresql://...")
-            url = found
-        if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
-            url = f"sqlite:///{root / url.removeprefix('sqlite:///')}"
-        return url, root / self._migrations if self._migrations else None
