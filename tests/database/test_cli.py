@@ -127,9 +127,7 @@ def test_a_database_is_named_as_the_configuration_calls_it_from_any_folder_below
     assert (root / "data/app.db").exists()
     assert project.json("status", "main")["version"] == "2"
     assert "which database?" in project("status", code=2), "there are two"
-    assert "there is no database mine" in project("status", "mine", code=2 if False else 3), (
-        "and its file has a problem"
-    )
+    assert "`port` is missing" in project("status", "mine", code=3), "it may stand in what cannot be read"
     project("new", "More of it", "--for", "main")
     assert (root / "m/3_more_of_it.up.sql").exists()
     assert "two databases" in project("status", "main", "--url", "sqlite:///x.db", code=2)
