@@ -11,7 +11,7 @@ from lastgood.operations.deploy import DeployAsk, Draft, deploy
 from lastgood.operations.derive import belongs
 from lastgood.operations.loop import Loop
 from lastgood.operations.only import Shelf, plan_only, rollback_only
-from lastgood.operations.rollback import RollbackAsk
+from lastgood.operations.rollback import RollbackAsk, rollback
 from lastgood.release.release import Release
 from lastgood.release.state import State
 from lastgood.testing.fake_journal import FakeJournal
@@ -139,6 +139,17 @@ def test_a_person_deploys_the_part_again_and_it_is_free() -> None:
     sim, state = after(script)
     assert sim.pages.releases[4].parts["service:catalog"] == "c3"
     assert state.held == {}
+
+
+def test_going_back_as_a_whole_frees_it_too() -> None:
+    async def script(loop: Loop) -> None:
+        await catalog_back(loop)
+        ask = RollbackAsk(by="test", target="r1")
+        await loop.ask(lambda view: rollback(ask, lambda text: None, lambda old, new: (), view))
+        await at_rest(loop)
+
+    _, state = after(script)
+    assert (state.live, state.held) == (1, {})
 
 
 def test_the_gateway_alone_goes_back_while_the_code_stays() -> None:

@@ -128,6 +128,8 @@ def rollback(ask: RollbackAsk, commit: CommitOf, loosens: Loosens, view: View) -
         events.append((None, ev.Judged(source.number, "bad", "marked", why, ask.by)))
         events.append((None, ev.Quarantined(source.number, content_to_quarantine(source, target), why)))
     events += _chosen_again(view, target, number)
+    # Who goes back as a whole has decided about every part.
+    events += [(None, ev.Held(part, target.number, why, lifted=True)) for part in sorted(view.state.held)]
     answer = {
         "deployment": number,
         "release": target.number,
