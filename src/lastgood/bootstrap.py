@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lastgood.errors import Damaged
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.drafting import Drafting
+    from lastgood.operations.judging import Judging
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
     from lastgood.ports import Clock, Journal, Processes
@@ -269,3 +270,14 @@ def make_controller(
     return Controller(
         places, options, clock, journal, configurations, proxies, gateway, services, loop, verbs, processes, expected
     )
+
+
+def make_judging(made: Controller) -> Judging:
+    """What measures and judges the releases of a controller."""
+    from lastgood.effects.envoy.metrics import EnvoyMeasurements
+    from lastgood.effects.evidence import EvidenceFiles
+    from lastgood.operations.judging import Judging
+
+    admins = {proxy.name: made.proxies.admin(proxy.name) for proxy in made.expected}
+    evidence = EvidenceFiles(made.places.measurements)
+    return Judging(made.loop, EnvoyMeasurements(admins), evidence, made.clock, made.configurations.of)

@@ -41,6 +41,11 @@ class Places:
         return self.state / "artifacts"
 
     @property
+    def measurements(self) -> Path:
+        """What was measured of each release: the evidence of its verdict."""
+        return self.state / "measurements"
+
+    @property
     def options(self) -> Path:
         """How the controller was started, for whoever starts it again."""
         return self.state / "options.json"

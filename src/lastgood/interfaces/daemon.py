@@ -97,6 +97,8 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         sweep(made.loop),
         made.services.watch(),
     ]
+    if made.loop.damage is None:
+        watches.append(bootstrap.make_judging(made).run())
     if made.options.follow and made.verbs.drafting and made.loop.damage is None:
         watches.append(follow(made.verbs, made.verbs.drafting.repository, made.options.follow, made.clock))
     tasks = [asyncio.create_task(each) for each in watches]

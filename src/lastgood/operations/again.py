@@ -34,6 +34,7 @@ def deploy_again(by: str, view: View) -> Outcome:
         percent=wish["percent"],
         keep_old_s=wish["keep_old_s"],
         warm=tuple(wish.get("warm", ())),
+        hold_back=wish.get("hold_back", 0.0),
     )
     plan = make_plan(view.observed, wanted, view.release_of)
     if isinstance(plan, Refusal):

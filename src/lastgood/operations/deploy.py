@@ -32,6 +32,7 @@ class Draft:
     instances: Mapping[str, int] = field(default_factory=dict)
     keep_old_s: Mapping[str, float] = field(default_factory=dict)
     moves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    hold_back: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,19 +86,7 @@ def deploy(
     if not back:
         _refuse_conflicts(ask, view)
     intent: Intent = "rollback" if back else "deploy"
-    wanted = Wanted(
-        number,
-        intent,
-        release,
-        source,
-        retreat_to=source,
-        bake_s=draft.bake_s,
-        percent=ask.percent,
-        confirm=ask.confirm_within_s is not None,
-        keep_old_s=draft.keep_old_s,
-        warm=_stays_warm(view, live),
-        accept_loss=ask.accept_loss,
-    )
+    wanted = _wanted(draft, ask, (number, intent), (source, release), view)
     plan = make_plan(view.observed, wanted, view.release_of)
     if isinstance(plan, Refusal):
         raise Refused(plan.why, next=plan.next)
@@ -138,6 +127,26 @@ def _stays_warm(view: View, live: int | None) -> tuple[int, ...]:
         return (known_good(view.state, view.release_of, leaving=live).release,)
     except Refused:
         return ()
+
+
+def _wanted(
+    draft: Draft, ask: DeployAsk, which: tuple[int, Intent], way: tuple[Release | None, Release], view: View
+) -> Wanted:
+    """``which`` deployment it is and where it leads, the ``way`` from one release to the other."""
+    source, release = way
+    return Wanted(
+        *which,
+        release,
+        source,
+        retreat_to=source,
+        bake_s=draft.bake_s,
+        percent=ask.percent,
+        confirm=ask.confirm_within_s is not None,
+        keep_old_s=draft.keep_old_s,
+        warm=_stays_warm(view, source.number if source else None),
+        accept_loss=ask.accept_loss,
+        hold_back=draft.hold_back,
+    )
 
 
 def _release(draft: Draft, view: View) -> Release:

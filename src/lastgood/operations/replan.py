@@ -75,6 +75,7 @@ def _wanted(command: Replan, deployment: Deployment, view: View, target: int) ->
     number = int(deployment.plan.id.rpartition(".")[2]) + 1
     # What was wished for the way forward stays in the plan: a retry begins with it.
     wish = {name: deployment.plan.wish[name] for name in ("bake_s", "percent", "keep_old_s")}
+    wish["hold_back"] = deployment.plan.wish.get("hold_back", 0.0)
     warm = tuple(deployment.plan.wish.get("warm", ()))
     return Wanted(deployment.number, "retreat", good, bad, revert=revert, plan_number=number, warm=warm, **wish)
 

@@ -139,7 +139,7 @@ def _names(moving: tuple[Crew, ...]) -> frozenset[str]:
 
 
 def holds(wanted: Wanted, moving: tuple[Crew, ...]) -> dict[Fraction, float]:
-    """The shares to wait at, and how long: what was asked for, else the steps of the canaries among them."""
+    """The shares to wait at, and how long: what was asked for, else the canaries' steps, then what is held back."""
     if wanted.percent < 100:
         return {crews.share_of(wanted.percent): wanted.bake_s}
     found: dict[Fraction, float] = {}
@@ -149,6 +149,9 @@ def holds(wanted: Wanted, moving: tuple[Crew, ...]) -> dict[Fraction, float]:
             for step in move.steps:
                 share = crews.share_of(step)
                 found[share] = max(found.get(share, 0.0), move.hold_s)
+    if wanted.hold_back > 0:
+        most = crews.share_of(100.0 - wanted.hold_back)
+        found = {share: hold_s for share, hold_s in found.items() if share < most} | {most: wanted.bake_s}
     return found
 
 

@@ -26,7 +26,8 @@ class Wanted:
     """What a plan is made for.
 
     ``source`` is the release that is live, ``retreat_to`` the one a failure leads to. ``percent`` below 100 holds the
-    traffic there for the bake, in place of what strategies say. ``with_schema`` also takes the schemas back,
+    traffic there for the bake, in place of what strategies say; ``hold_back`` is the percentage that stays with the
+    source for the bake, to compare with. ``with_schema`` also takes the schemas back,
     ``accept_loss`` lets migrations lose rows. ``warm`` are releases whose versions stay warm as the source's do;
     ``keep_old_s`` says how long, where the target does not.
     """
@@ -45,9 +46,10 @@ class Wanted:
     plan_number: int = 1
     warm: tuple[int, ...] = ()
     accept_loss: bool = False
+    hold_back: float = 0.0
 
 
-WISHES = ("bake_s", "percent", "confirm", "with_schema", "keep_old_s", "revert", "warm", "accept_loss")
+WISHES = ("bake_s", "percent", "confirm", "with_schema", "keep_old_s", "revert", "warm", "accept_loss", "hold_back")
 """What of a wanted plan is kept in it, for the plan that takes its place."""
 
 
