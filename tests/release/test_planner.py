@@ -164,3 +164,14 @@ def test_health_seen_before_the_services_went_out_of_sight_is_not_trusted() -> N
     assert "start:catalog" in before(plan, "shift")
     assert blind.value("service:catalog", "wanted:v1") == 2, "what does not change by itself stays known"
     assert not holds(plan.step("start:catalog").until, blind)
+
+
+def test_a_way_back_that_pushes_counts_what_the_left_release_still_gets() -> None:
+    """An acknowledgement alone does not prove it, whether the old routes were loaded still or not."""
+    plan = made(SETTLED, "rollback", ONE, TWO)
+    proof = plan.step("converged")
+    assert (proof.verb, proof.args["release"], proof.soft) == ("silent", 2, True)
+    assert "push" in before(plan, "converged")
+    assert "converged" in before(plan, "stop:catalog:v2")
+    nothing_before = made(with_facts(observed(), *running("v1")), "rollback", ONE, None)
+    assert "converged" not in {step.id for step in nothing_before.steps}

@@ -140,6 +140,6 @@ class GatewayDriver:
         before = await self._proxies.requests()
         await asyncio.sleep(window_s)
         after = await self._proxies.requests()
-        more = after.get(left, 0) - before.get(left, 0)
+        more = max(0, after.get(left, 0) - before.get(left, 0))  # a release that is gone is not counted any more
         said = await asyncio.to_thread(self._said_since, self._served_since_s.get(left, time.time()))
         return {"release": left, "requests": more, "window_s": window_s, "served": after.get(left, 0), "log": said}

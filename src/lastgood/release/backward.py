@@ -82,7 +82,9 @@ def _moved(
         return starts, []
     full = instances.able(moving, ALL)
     push = routes.serve("push", number, None, 0.0, f"push the routes of {name}", needs | ids(starts), full)
-    return [*starts, push], []
+    served = loaded.serving
+    proof = [] if served is None or served == number else [routes.silent("converged", served, ids([push]))]
+    return [*starts, push], proof
 
 
 def _without_last_stops(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:

@@ -31,6 +31,8 @@ from lastgood.gateway.snapshot import (
 )
 from lastgood.ports import Convergence, ProxyState
 
+FROZEN_S = 5.0
+"""A proxy that talks to a frozen controller notices after three seconds, and then needs one more to find us."""
 _WARMING_CLUSTERS = r"cluster_manager\.warming_clusters"
 _WARMING_LISTENERS = r"listener_manager\.total_listeners_warming"
 
@@ -61,7 +63,7 @@ class EnvoyProxies:
         self.fleet = Fleet(
             self._admins,
             timeout_s=timeout_s,
-            grace_s=grace_s,
+            grace_s=max(grace_s, FROZEN_S) if take_over else grace_s,
             warm=self._clusters_warm,
             redact=redact,
             trust_reported=trust_reported,

@@ -17,6 +17,7 @@ from lastgood.effects.envoy.link import Link
 from lastgood.effects.envoy.wire import METHOD, SERVICE, decode, encode
 from lastgood.errors import Conflict, Unavailable
 
+CALLS_END_S = 1.0
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -87,6 +88,7 @@ class AdsServer:
             return
         await self._server.stop(grace_s)
         self._server = None
+        await _calls_ended(CALLS_END_S)
         try:
             if self.socket.stat().st_ino == self._inode:
                 self.socket.unlink()
@@ -121,6 +123,15 @@ class AdsServer:
             if writer:
                 writer.cancel()
             self._streams.discard(reader)
+
+
+async def _calls_ended(limit_s: float) -> None:
+    """Wait for what gRPC itself runs for each stream: cancelled by the end of the event loop, it prints a traceback."""
+    deadline_s = asyncio.get_running_loop().time() + limit_s
+    while any("_schedule_rpc_coro" in repr(task.get_coro()) for task in asyncio.all_tasks()):
+        if asyncio.get_running_loop().time() > deadline_s:
+            return
+        await asyncio.sleep(0.005)
 
 
 async def _write(link: Link, context: Any) -> None:

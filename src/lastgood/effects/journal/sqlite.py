@@ -20,6 +20,7 @@ from typing import Any
 from lastgood.config.configuration import canonical, digest_of
 from lastgood.config.digests import digest_of_names
 from lastgood.effects.journal.manifests import Manifests
+from lastgood.effects.journal.reading import open_read_only
 from lastgood.effects.journal.reserve import Reserve
 from lastgood.effects.journal.troubles import is_locked, no_room, passes, unreadable
 from lastgood.errors import Conflict, Damaged, Fenced, Unavailable
@@ -53,7 +54,7 @@ class SqliteJournal:
             if self.read_only:
                 if not self.path.exists():
                     raise Unavailable("there is no journal yet", where=str(self.path), next="lastgood up")
-                return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=5, isolation_level=None)
+                return open_read_only(self.path)
             db = sqlite3.connect(self.path, timeout=LOCKED_S, isolation_level=None)
             os.chmod(self.path, 0o600)
             db.execute("PRAGMA journal_mode=WAL")
@@ -156,7 +157,8 @@ class SqliteJournal:
         if threading.get_ident() == self._owner:
             yield self._db
             return
-        with closing(sqlite3.connect(self.path, timeout=5, isolation_level=None)) as db:
+        opened = open_read_only if self.read_only else _open_beside
+        with closing(opened(self.path)) as db:
             yield db
 
     # --- releases ----------------------------------------------------------------------------------------------
@@ -332,3 +334,7 @@ def _event(row: Sequence[Any]) -> Event:
 
 def _chained(row: Sequence[object]) -> str:
     return digest_of(canonical(list(row)))
+
+
+def _open_beside(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=5, isolation_level=None)
