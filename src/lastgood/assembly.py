@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from lastgood.effects.artifacts.store import ArtifactStore
     from lastgood.effects.envoy.bootstrap import Proxy
     from lastgood.effects.envoy.proxies import EnvoyProxies
+    from lastgood.effects.hooks import HookDriver
+    from lastgood.effects.instances.launch import Launch
+    from lastgood.effects.launches import Launches
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.services import ServiceDriver
     from lastgood.operations.configurations import Configurations
@@ -72,23 +75,36 @@ def make_artifacts(places: Places, redact: Callable[[str], str] = str) -> Artifa
     return ArtifactStore(places.artifacts, places.logs / "builds", redact)
 
 
-def make_services(
-    places: Places, processes: Processes, configurations: Configurations, secrets: SecretStore, loop: Callable[[], Loop]
-) -> ServiceDriver:
-    """What moves services: launched from the journal and the bundles on this machine."""
+def make_launches(
+    places: Places, configurations: Configurations, secrets: SecretStore, loop: Callable[[], Loop]
+) -> Launches:
+    """How versions are launched: from the journal and the bundles on this machine."""
     from lastgood.effects.launches import Launches
-    from lastgood.effects.services import ServiceDriver
 
     def release_with(name: str, digest: str) -> int | None:
         numbers = reversed(loop().state.releases)
         return next((n for n in numbers if loop().release_of(n).parts.get(f"service:{name}") == digest), None)
 
-    launches = Launches(
-        configurations.of,
-        configurations.attached,
-        release_with,
-        make_artifacts(places, secrets.redactor.redact),
-        secrets.resolve,
-        places.logs,
-    )
-    return ServiceDriver(processes, launches.launch, health_of=launches.health, redact=secrets.redactor.redact)
+    artifacts = make_artifacts(places, secrets.redactor.redact)
+    return Launches(configurations.of, configurations.attached, release_with, artifacts, secrets.resolve, places.logs)
+
+
+def make_services(
+    places: Places, processes: Processes, configurations: Configurations, secrets: SecretStore, loop: Callable[[], Loop]
+) -> tuple[ServiceDriver, HookDriver]:
+    """What moves services, and what runs their hooks."""
+    from lastgood.effects.services import ServiceDriver
+
+    launches, redact = make_launches(places, configurations, secrets, loop), secrets.redactor.redact
+    services = ServiceDriver(processes, launches.launch, health_of=launches.health, redact=redact)
+    return services, make_hooks(places, launches, redact)
+
+
+def make_hooks(places: Places, launches: Launches, redact: Callable[[str], str]) -> HookDriver:
+    """What runs and asks hooks."""
+    from lastgood.effects.hooks import HookDriver
+
+    def launch_for(name: str, release: int) -> Launch:
+        return launches.launch(name, "", release)
+
+    return HookDriver(launches.configuration_of, launch_for, places.logs / "hooks", redact)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lastgood.operations.judging import Judging
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
-    from lastgood.ports import Clock, Journal, Processes
+    from lastgood.ports import Clock, Driver, Journal, Processes
     from lastgood.release.state import State
     from lastgood.settings import Places
 
@@ -248,7 +248,7 @@ def make_controller(
     proxies = make_proxies(places, folder, expected, processes, secrets, take_over=take_over, trust_reported=trusted)
     logs = [places.logs / f"{proxy.name}.log" for proxy in expected]
     supervisor = processes or reach_processes(run_root(places), journal.epoch)
-    services = make_services(places, supervisor, configurations, secrets, lambda: loop)
+    services, hooks = make_services(places, supervisor, configurations, secrets, lambda: loop)
     gateway = GatewayDriver(
         proxies,
         configurations.of,
@@ -264,8 +264,8 @@ def make_controller(
     databases = make_databases(places, secrets)
     git = GitDriver(drafting.repository if drafting else None, why, migrations_of(configurations))
     schemas = make_database_driver(databases, configurations, lambda: loop)
-    world = World(clock, journal, {"gateway": gateway, "service": services, "database": schemas, "git": git})
-    loop = Loop(world, state, on_event=on_event, damage=damage)
+    parts: dict[str, Driver] = {"gateway": gateway, "service": services, "hook": hooks, "database": schemas, "git": git}
+    loop = Loop(World(clock, journal, parts), state, on_event=on_event, damage=damage)
     verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why, _why_unusable(secrets), databases)
     return Controller(
         places, options, clock, journal, configurations, proxies, gateway, services, loop, verbs, processes, expected

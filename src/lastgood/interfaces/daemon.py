@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from lastgood import bootstrap
+from lastgood.assembly import make_artifacts
 from lastgood.effects.envoy.supervised import ensure_proxies
 from lastgood.effects.processes.client import ensure_supervisor
 from lastgood.effects.processes.holder import holder, holder_lives
@@ -24,6 +25,8 @@ from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.lifecycle import controller_spec
 from lastgood.interfaces.renewal import watch_certificates
 from lastgood.interfaces.sweeping import sweep
+from lastgood.operations.collecting import keep_collecting
+from lastgood.operations.failing import watch_failing
 from lastgood.operations.follow import follow
 from lastgood.operations.loop import Loop
 from lastgood.settings import Places, find_places, prepare
@@ -96,6 +99,8 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         watch_certificates(made.loop, made.configurations, made.gateway.refresh),
         sweep(made.loop),
         made.services.watch(),
+        watch_failing(made.loop, made.services.observe),
+        keep_collecting(made.loop, made.configurations, make_artifacts(made.places), made.clock),
     ]
     if made.loop.damage is None:
         watches.append(bootstrap.make_judging(made).run())

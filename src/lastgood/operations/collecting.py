@@ -1,0 +1,61 @@
+"""Free the room of bundles that no release may need any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from lastgood.errors import LastgoodError
+from lastgood.operations.configurations import Configurations
+from lastgood.operations.loop import Loop
+from lastgood.ports import ARTIFACT, Artifacts, Clock, MadeOf
+from lastgood.release.observed import Observed
+from lastgood.release.retention import kept_releases
+
+FIRST_S = 60.0
+EVERY_S = 6 * 3600.0
+UNTOUCHED_S = 86_400.0
+"""What was made or asked for more recently stays in any case: it may belong to a deployment that is about to begin."""
+
+
+def running(observed: Observed) -> set[tuple[str, str]]:
+    """``(service, digest)`` of every version of which there are instances."""
+    return {
+        (part.partition(":")[2], key.partition(":")[2])
+        for part, key in observed.facts
+        if part.startswith("service:") and key.startswith("wanted:")
+    }
+
+
+def needed(configurations: Configurations, releases: Iterable[int]) -> set[str]:
+    """The digests of the bundles that these releases run from."""
+    return {
+        MadeOf.from_json(content).digest
+        for number in releases
+        for content in configurations.attached(number, ARTIFACT).values()
+    }
+
+
+def free(configurations: Configurations, artifacts: Artifacts, kept: Iterable[int], now_s: float) -> tuple[str, ...]:
+    """Remove what none of the kept releases runs from; the digests that went. Blocks."""
+    needs = needed(configurations, kept)
+    gone = [held.digest for held in artifacts.held() if held.digest not in needs and now_s - held.used_s > UNTOUCHED_S]
+    for digest in gone:
+        artifacts.remove(digest)
+    return tuple(gone)
+
+
+async def keep_collecting(loop: Loop, configurations: Configurations, artifacts: Artifacts, clock: Clock) -> None:
+    """A while after the start, then a few times a day; until cancelled."""
+    pause_s = FIRST_S
+    while True:
+        await asyncio.sleep(pause_s)
+        pause_s = EVERY_S
+        if loop.damage is not None or "service" in loop.observed.unknown:
+            continue  # what cannot be told is kept
+        now_s = clock.now().wall_s
+        try:
+            kept = kept_releases(loop.state, loop.release_of, running(loop.observed), now_s)
+            await asyncio.to_thread(free, configurations, artifacts, kept, now_s)
+        except (LastgoodError, OSError):
+            continue  # tried again the next time; what is not freed does no harm

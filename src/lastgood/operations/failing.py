@@ -1,0 +1,59 @@
+"""A version that ends again and again is no good: its release is taken back, whatever its requests look like so far."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+
+from lastgood.errors import LastgoodError
+from lastgood.operations.loop import Loop
+from lastgood.operations.world import Outcome, View
+from lastgood.release import events as ev
+from lastgood.release.observed import Fact
+from lastgood.release.release import Release, services_of
+from lastgood.release.state import State
+
+LOOK_S = 0.5
+
+
+def failing_release(
+    state: State, facts: Iterable[Fact], release_of: Callable[[int], Release]
+) -> tuple[int, str] | None:
+    """The release on its way, or baking, of which a version fails, and why; before it got requests its start tells."""
+    deployment = state.deployment
+    if deployment is None or deployment.plan is None or deployment.plan.goes_back or deployment.halted is not None:
+        return None
+    target = deployment.plan.target
+    if target not in state.met or state.verdict(target).name == "bad":
+        return None
+    versions = services_of(release_of(target))
+    left = services_of(release_of(deployment.plan.source)) if deployment.plan.source else {}
+    for fact in facts:
+        name, (what, _, digest) = fact.part.partition(":")[2], fact.key.partition(":")
+        if what == "failing" and versions.get(name) == digest != left.get(name):
+            return target, str(fact.value)
+    return None
+
+
+def condemn(release: int, why: str, view: View) -> Outcome:
+    """Say that it is bad: its deployment goes back."""
+    if view.state.verdict(release).name == "bad":
+        return Outcome(())
+    return Outcome(((None, ev.Judged(release, "bad", "veto", why)),), {"release": release})
+
+
+async def watch_failing(
+    loop: Loop, observe: Callable[[], Awaitable[Sequence[Fact]]], *, look_s: float = LOOK_S
+) -> None:
+    """While something is deployed, look whether its services fail; until cancelled."""
+    while True:
+        await asyncio.sleep(look_s)
+        if loop.state.deployment is None or loop.damage is not None:
+            continue
+        try:
+            found = failing_release(loop.state, await observe(), loop.release_of)
+            if found is not None:
+                await loop.ask(partial(condemn, *found))
+        except LastgoodError:
+            continue  # what cannot be seen condemns nobody
