@@ -196,6 +196,7 @@ def read_state(journal: Journal) -> tuple[State, Damaged | None]:
 
 def make_onlooker(places: Places, journal: SqliteJournal) -> Verbs:
     """The verbs for those who only look: the journal's word is taken, and nothing heavy is loaded."""
+    from lastgood.effects.evidence import EvidenceFiles
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
     from lastgood.joining_databases import make_databases
@@ -212,7 +213,9 @@ def make_onlooker(places: Places, journal: SqliteJournal) -> Verbs:
     drafting, why = make_drafting(places)
     secrets = SecretStore(places.secrets)
     databases = make_databases(places, secrets)
-    return Verbs(loop, journal, Configurations(journal), drafting, lambda: (), why, _why_unusable(secrets), databases)
+    unusable = _why_unusable(secrets)
+    evidence = EvidenceFiles(places.measurements)
+    return Verbs(loop, journal, Configurations(journal), drafting, lambda: (), why, unusable, databases, evidence)
 
 
 def make_controller(
@@ -279,5 +282,5 @@ def make_judging(made: Controller) -> Judging:
     from lastgood.operations.judging import Judging
 
     admins = {proxy.name: made.proxies.admin(proxy.name) for proxy in made.expected}
-    evidence = EvidenceFiles(made.places.measurements)
+    evidence = made.verbs.evidence = EvidenceFiles(made.places.measurements)
     return Judging(made.loop, EnvoyMeasurements(admins), evidence, made.clock, made.configurations.of)

@@ -24,8 +24,9 @@ from lastgood.operations.proofs import refuse_unproven, warnings_of
 from lastgood.operations.references import WhyUnusable, unusable_clients, unusable_keys
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.schema_losses import refuse_losses, schema_losses, stays_ahead
+from lastgood.operations.verdicts import explain
 from lastgood.operations.world import Outcome, View
-from lastgood.ports import Journal, ProxyState
+from lastgood.ports import Evidence, Journal, ProxyState
 from lastgood.release.events import VerdictName
 from lastgood.release.ledger import held_by, live_now, resolve_target
 from lastgood.release.release import Release
@@ -46,6 +47,7 @@ class Verbs:
     why_no_repository: str = ""
     why_unusable: WhyUnusable = lambda reference: None
     schemas: Schemas | None = None
+    evidence: Evidence | None = None
 
     def __post_init__(self) -> None:
         self.comparisons = Comparisons(self.configurations)
@@ -238,6 +240,10 @@ class Verbs:
         except UsageError:
             drafting = self._drafting()
             return drafting.load(drafting.repository.resolve(text)).configuration
+
+    def verdict(self, text: str) -> dict[str, Any]:
+        """What is known of a release, judged again from what was measured of it."""
+        return explain(self.release_named(text), self.loop.state, self.evidence)
 
     def report(self, text: str) -> dict[str, Any]:
         """Everything that is known of one deployment (``d31``)."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lastgood.interfaces.cli import deploy, life, logs, looking, pages, planning, rollback, secret, steering
+from lastgood.interfaces.cli import deploy, life, logs, looking, pages, planning, rollback, secret, steering, verdict
 from lastgood.interfaces.cli.session import Surroundings
 from lastgood.interfaces.cli.verb import AsJson, StateFolder, group, verb
 
@@ -26,6 +26,7 @@ _COMMANDS = (
     ("history", looking.history),
     ("diff", looking.diff),
     ("report", looking.report),
+    ("verdict", verdict.verdict),
     ("confirm", steering.confirm),
     ("promote", steering.promote),
     ("pause", steering.pause),

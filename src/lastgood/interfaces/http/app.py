@@ -195,6 +195,10 @@ def _add_looks(app: FastAPI, verbs: Verbs, control: Control) -> None:
     async def report(name: str) -> dict[str, Any]:
         return verbs.report(name)
 
+    @app.get("/v1/verdict/{name}", summary="A verdict, judged again from what was measured")
+    async def verdict(name: str) -> dict[str, Any]:
+        return await asyncio.to_thread(verbs.verdict, name)
+
     @app.post("/v1/check", summary="Check a revision")
     async def check(body: RevisionBody) -> dict[str, Any]:
         return await verbs.check(body.revision)
