@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +40,10 @@ def make_proxies(
     *,
     take_over: bool,
     trust_reported: bool,
+    why_private: Callable[[str], str | None],
 ) -> EnvoyProxies:
     """The gateway's proxies; without ``processes`` nothing is tried on a preflight proxy."""
+    from lastgood.effects.envoy.barred import Barred
     from lastgood.effects.envoy.preflight import Preflight
     from lastgood.effects.envoy.proxies import EnvoyProxies
     from lastgood.effects.envoy.snapshots import Snapshots
@@ -51,13 +54,21 @@ def make_proxies(
     launcher = SupervisedLauncher(processes, "preflight") if processes else None
     return EnvoyProxies(
         expected,
-        Snapshots(secrets.resolve, places.state / "slots.json").build,
+        Snapshots(secrets.resolve, places.state / "slots.json", Barred(why_private, _tell)).build,
         runtime=runtime_resource,
         preflight=Preflight(folder, launcher, redact=redact) if launcher else None,
         take_over=take_over,
         trust_reported=trust_reported,
         redact=redact,
     )
+
+
+def _tell(line: str) -> None:
+    """On stderr; that the disk it lies on is full must end nothing."""
+    try:
+        os.write(2, f"{line}\n".encode())
+    except OSError:
+        pass
 
 
 def reach_processes(run_root: Path, epoch: int) -> Processes:

@@ -11,8 +11,6 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from lastgood import bootstrap
 from lastgood.assembly import make_artifacts
 from lastgood.effects.envoy.supervised import ensure_proxies
@@ -22,6 +20,7 @@ from lastgood.effects.system_clock import SystemClock
 from lastgood.errors import Conflict, Fenced, LastgoodError
 from lastgood.interfaces.http.app import Control, make_app
 from lastgood.interfaces.http.events import Feed
+from lastgood.interfaces.http.listening import SocketServer, is_proxy
 from lastgood.interfaces.lifecycle import controller_spec
 from lastgood.interfaces.renewal import watch_certificates
 from lastgood.interfaces.sweeping import sweep
@@ -92,7 +91,8 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     about = {"pid": os.getpid(), "epoch": made.journal.epoch, "follows": made.options.follow}
     api = Control(feed, stop=stopping.set, refresh=made.gateway.refresh, about=lambda: about)
-    server = _Server(make_app(made.verbs, api), bootstrap.api_socket(made.places))
+    refuses = is_proxy(str(bootstrap.run_root(made.places) / "processes"))
+    server = SocketServer(make_app(made.verbs, api), bootstrap.api_socket(made.places), refuses)
     watches: list[Coroutine[Any, Any, None]] = [
         _renew(made),
         _keep_supervisor(made),
@@ -129,33 +129,6 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
 def _tell_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         say(f"a watch ended: {error}")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn on a Unix socket of our own making: 0600 from its first moment."""
-
-    def __init__(self, app: Any, path: Path) -> None:
-        config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1, ws="none")
-        super().__init__(config)
-        self._path = path
-
-    def install_signal_handlers(self) -> None:
-        """Signals are the controller's."""
-
-    async def serve(self, sockets: Any = None) -> None:
-        """Serve until ``should_exit``."""
-        import socket
-
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        temporary.unlink(missing_ok=True)
-        listener.bind(str(temporary))
-        temporary.chmod(0o600)
-        temporary.replace(self._path)
-        inode = self._path.stat().st_ino
-        await self._serve([listener])
-        if self._path.exists() and self._path.stat().st_ino == inode:
-            self._path.unlink()
 
 
 async def _renew(made: bootstrap.Controller) -> None:

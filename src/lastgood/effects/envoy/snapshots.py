@@ -10,6 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from lastgood.config.model import Listener
+from lastgood.effects.envoy.barred import Barred
 from lastgood.errors import LastgoodError, Unavailable
 from lastgood.gateway.cache import CompileCache
 from lastgood.gateway.compile import compile_snapshot, wanted_limits, with_percent
@@ -32,9 +33,10 @@ class _MadeOf:
 class Snapshots:
     """Makes snapshots; one at a time, from whichever thread asks. The slots are kept in a file across restarts."""
 
-    def __init__(self, resolve: Resolve, slots_path: Path) -> None:
+    def __init__(self, resolve: Resolve, slots_path: Path, barred: Barred | None = None) -> None:
         self._resolve = resolve
         self._slots_path = slots_path
+        self._barred = barred
         self._cache = CompileCache()
         self._lock = threading.Lock()
         self._slots = _read_slots(slots_path)
@@ -44,6 +46,7 @@ class Snapshots:
     def build(self, traffic: Traffic) -> Snapshot:
         """The snapshot of a state; raises ``Unavailable`` for a secret or certificate that cannot be read."""
         with self._lock:
+            traffic = self._barred.without(traffic) if self._barred else traffic
             generations = (traffic.base, *((traffic.candidate,) if traffic.candidate else ()))
             self._assign(traffic)
             made_of = _MadeOf(generations, self._secrets(generations), self._slots, self._certificates(generations))
