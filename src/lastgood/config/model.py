@@ -25,6 +25,7 @@ from lastgood.config.strategies import Canary as Canary
 from lastgood.config.strategies import Hook as Hook
 from lastgood.config.strategies import Hooks as Hooks
 from lastgood.config.strategies import Rolling as Rolling
+from lastgood.config.strategies import Sign as Sign
 from lastgood.config.strategies import SmokeCheck as SmokeCheck
 from lastgood.config.strategies import Strategy as Strategy
 from lastgood.config.values import (
@@ -201,6 +202,9 @@ class Gateway(Section):
     policies: dict[Name, Policy] = {}
     routes: tuple[Route, ...] = ()
     release_header: Flag = Field(default=False, description="answers carry x-lastgood-release")
+    preview: Sign | None = Field(
+        default=None, description="requests that see the new release as soon as it is loaded, before any other does"
+    )
 
 
 # --- targets ---------------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ _SECTIONS: tuple[tuple[str, type[model.Section]], ...] = (
     ("strategy", model.Strategy),
     ("strategy.blue_green", model.BlueGreen),
     ("strategy.rolling", model.Rolling),
+    ("gateway.preview, strategy.canary.by", model.Sign),
     ("strategy.canary", model.Canary),
     ("smoke", model.SmokeCheck),
     ("hooks", model.Hooks),

@@ -7,10 +7,17 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from lastgood.config.policies import Section, exactly_one
-from lastgood.config.values import Duration, Percent, Positive, SlashPath, Whole
+from lastgood.config.values import Duration, HeaderName, Percent, Positive, SlashPath, Whole
 
 KEEP_OLD_S = 1800.0
 """How long an old version stays warm unless something else is said, or the bake is longer."""
+
+
+class Sign(Section):
+    """A header by which a request asks for the new release; with a value it must be exactly that."""
+
+    header: HeaderName
+    value: str | None = Field(default=None, min_length=1, max_length=200, description="default: any value")
 
 
 class BlueGreen(Section):
@@ -20,6 +27,11 @@ class BlueGreen(Section):
         default=None,
         alias="keep_old",
         description="how long the old version stays warm after the switch; default 30m, or the bake if it is longer",
+    )
+    preview_s: Duration = Field(
+        default=0.0,
+        alias="preview",
+        description="how long the new version waits at full capacity before the switch, to be looked at",
     )
 
 
@@ -45,6 +57,9 @@ class Canary(Section):
         default=(5.0, 25.0, 50.0), min_length=1, max_length=50, description="shares of the requests, growing"
     )
     hold_s: Duration = Field(default=60.0, alias="hold", description="how long each share is held")
+    by: Sign | None = Field(
+        default=None, description="requests that go to the new version whatever the share, once there is one"
+    )
     keep_old_s: Duration | None = Field(
         default=None,
         alias="keep_old",

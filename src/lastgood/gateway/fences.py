@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lastgood.gateway.labels import Label
+from lastgood.gateway.labels import Door, Label
 from lastgood.gateway.tables import Rule, Table
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A route in a table. Without ``rule`` it is the catch-all; without ``label`` it belongs to both generations."""
+    """A route in a table. Without ``rule`` it is the catch-all; without ``label`` it belongs to both generations.
+
+    With ``door`` it takes only requests that ask for its release.
+    """
 
     rule: Rule | None
     label: Label | None = None
     fenced: bool = False
+    door: Door | None = None
 
 
 def settled(table: Table) -> tuple[Line, ...]:
@@ -29,10 +33,17 @@ def settled(table: Table) -> tuple[Line, ...]:
 
 def both(base: Table, candidate: Table, labels: tuple[Label, Label]) -> tuple[Line, ...]:
     """The candidate's routes fenced, the base's behind them; ``labels`` are the base's and the candidate's."""
-    merged = tuple(_merged(base, candidate, labels))
+    asked = tuple(_asked_for(candidate, labels[1]))
     if _is_sound(base, candidate):
-        return merged
-    return tuple(_stacked(base, candidate, labels))
+        return (*asked, *_merged(base, candidate, labels))
+    return (*asked, *_stacked(base, candidate, labels))
+
+
+def _asked_for(candidate: Table, label: Label) -> Iterator[Line]:
+    """The whole table of the candidate for requests that ask for it, before all others."""
+    for door in label.doors:
+        yield from (Line(rule, label, door=door) for rule in candidate.rules)
+        yield Line(None, label, door=door)
 
 
 def _is_sound(base: Table, candidate: Table) -> bool:

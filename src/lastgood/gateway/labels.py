@@ -27,11 +27,21 @@ from lastgood.gateway.snapshot import Resource
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """A header by which requests ask for a release: at any time (``preview``), or once it has a share of them."""
+
+    header: str
+    value: str | None
+    preview: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
-    """A release, and whether its configuration asks for the header."""
+    """A release, whether its configuration asks for the header, and how it may be asked for by name."""
 
     release: int
     header: bool
+    doors: tuple[Door, ...] = ()
 
     @property
     def route_value(self) -> str:

@@ -11,7 +11,8 @@ from envoy.type.v3 import percent_pb2
 
 from lastgood.config.model import Match, TextMatch
 from lastgood.config.order import parse_path
-from lastgood.gateway.names import runtime_key
+from lastgood.gateway.labels import Door
+from lastgood.gateway.names import open_key, runtime_key
 
 _MILLION = percent_pb2.FractionalPercent.MILLION
 
@@ -47,6 +48,19 @@ def fence(message: Any, release: int) -> None:
     message.runtime_fraction.runtime_key = runtime_key(release)
     message.runtime_fraction.default_value.numerator = 0
     message.runtime_fraction.default_value.denominator = _MILLION
+
+
+def door(message: Any, asked: Door, release: int) -> None:
+    """Let only requests through that ask for the release; but for a preview, only once it has a share of the others."""
+    header = message.headers.add(name=asked.header)
+    if asked.value is None:
+        header.present_match = True
+    else:
+        header.string_match.exact = asked.value
+    if not asked.preview:
+        message.runtime_fraction.runtime_key = open_key(release)
+        message.runtime_fraction.default_value.numerator = 0
+        message.runtime_fraction.default_value.denominator = _MILLION
 
 
 def path_match(path: str) -> Any:

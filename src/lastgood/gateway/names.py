@@ -8,6 +8,8 @@ KEYS_HEADER = "x-lastgood-keys"
 """Digest of the API key policy of the route. Removed on arrival and before the upstream."""
 CLIENT_HEADER = "x-lastgood-client"
 """Who presented an API key. Removed on arrival; what the upstream sees comes from the key."""
+ASKED = "-asked"
+"""Ends the statistics' label (``r12-asked``) of requests that a header sent to a release."""
 RELEASE_HEADER = "x-lastgood-release"
 ANSWER_PATH = "/.well-known/lastgood"
 ANSWER_HEADER = "x-lastgood-answer"
@@ -49,6 +51,11 @@ def scope_key(listener: str, host: str) -> str:
 def runtime_key(release: int) -> str:
     """The runtime key that holds the share of requests on a release's generation of routes."""
     return f"lastgood.r{release}"
+
+
+def open_key(release: int) -> str:
+    """The runtime key that says whether a release may be asked for by a header: once it has a share, and no more."""
+    return f"lastgood.open.r{release}"
 
 
 def release_name(release: int) -> str:

@@ -13,7 +13,7 @@ from lastgood.errors import Refused
 from lastgood.gateway import names
 from lastgood.gateway.fences import Line
 from lastgood.gateway.headers import apply_changes, headers_override
-from lastgood.gateway.matchers import fence, match_message, one_of
+from lastgood.gateway.matchers import door, fence, match_message, one_of
 from lastgood.gateway.packing import packed
 from lastgood.gateway.policies.api_key import keys_digest
 from lastgood.gateway.policies.cors import cors_override, needs_preflight, preflight_route
@@ -38,29 +38,39 @@ def route_messages(line: Line) -> Iterator[Any]:
     fenced_by = line.label.release if line.fenced and line.label else None
     if line.rule is None:
         message = _catch_all(fenced_by)
+        _door(message, line)
         _policies(message, (), line)
         yield message
         return
     route, used = line.rule.route, line.rule.used
     message = route_pb2.Route(name=_name(route.name, line))
     message.match.CopyFrom(match_message(route.match, fenced_by=fenced_by))
+    _door(message, line)
     _action(message, line.rule)
     apply_changes(message, route.headers.request, route.headers.response)
     if line.label:
         # Statistics of each release, not of each route: ten thousand of those would be read by nobody.
         alone = f".{route.name}" if route.guarded else ""
+        if line.door is not None:
+            alone = names.ASKED  # whoever asks for a release by name is no random user: not judged by
         message.stat_prefix = f"{names.release_name(line.label.release)}{alone}"
     _policies(message, used, line)
     yield message
     cors = [item for item in used if item.policy.cors]
     if cors and needs_preflight(route.match):
         preflight = preflight_route(message.name, route.match, fenced_by=fenced_by)
+        _door(preflight, line)
         _policies(preflight, cors, line)
         yield preflight
 
 
 def _name(name: str, line: Line) -> str:
     return f"{name}@{names.release_name(line.label.release)}" if line.label else name
+
+
+def _door(message: Any, line: Line) -> None:
+    if line.door is not None and line.label is not None:
+        door(message.match, line.door, line.label.release)
 
 
 def _catch_all(fenced_by: int | None) -> Any:

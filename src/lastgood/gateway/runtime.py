@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from envoy.service.runtime.v3 import rtds_pb2
 
-from lastgood.gateway.names import runtime_key
+from lastgood.gateway.names import open_key, runtime_key
 from lastgood.gateway.packing import resource
 from lastgood.gateway.snapshot import RUNTIME_LAYER, Resource
 
 MILLION = 1_000_000
-STATS_PATTERN = r"^vhost\..*\.route\.r(?P<release>\d+)(\.[^.]+)?\.upstream_rq_total$"
+STATS_PATTERN = r"^vhost\..*\.route\.r(?P<release>\d+)([.-][^.]+)?\.upstream_rq_total$"
 """Counters of requests by release (for ``/stats?filter=``); only hosts with two generations have them."""
 _STATS = re.compile(STATS_PATTERN)
 
@@ -23,10 +24,15 @@ def runtime_resource(release: int | None, percent: float = 0.0) -> Resource:
     if release is None:
         runtime.layer.SetInParent()
     else:
-        share = runtime.layer.fields[runtime_key(release)].struct_value
-        share.fields["numerator"].number_value = round(percent * MILLION / 100)
-        share.fields["denominator"].string_value = "MILLION"
+        _set(runtime, runtime_key(release), round(percent * MILLION / 100))
+        _set(runtime, open_key(release), MILLION if percent > 0 else 0)
     return resource(RUNTIME_LAYER, runtime)
+
+
+def _set(runtime: Any, key: str, numerator: int) -> None:
+    share = runtime.layer.fields[key].struct_value
+    share.fields["numerator"].number_value = numerator
+    share.fields["denominator"].string_value = "MILLION"
 
 
 EMPTY = runtime_resource(None)

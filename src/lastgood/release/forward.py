@@ -106,7 +106,9 @@ def _climbed(
     able = instances.able(full_base, Fraction(1))
     load = routes.serve("load", base, number, percent, beside, ready | ids(checked), able)
     shift = routes.towards(base, number, "candidate", target.name)
-    climbed = Climb(target, shift, holds_s, asks=True, started=True).steps(rungs, share, ids([load]))
+    looked = [] if goes_on else _looked_at(target, moving, ids([load]))
+    climbing = Climb(target, shift, holds_s, asks=True, started=True)
+    climbed = [*looked, *climbing.steps(rungs, share, ids([load, *looked]))]
     moved = ids([step for step in climbed if step.verb == "serve"][-1:]) or ids([load])
     asked = [
         each
@@ -119,6 +121,15 @@ def _climbed(
     settle = routes.serve("settle", number, None, 0.0, f"settle on {target.name}", frozenset())
     made = [*rescue, *started, *checked, load, *climbed, *asked, proof, *watched]
     return _Way(made, moved, settle, old)
+
+
+def _looked_at(target: Release, moving: tuple[Crew, ...], needs: Needs) -> list[Step]:
+    """A wait before the first request moves, in which people see the new version by the gateway's preview."""
+    preview_s = max((move_of(target, crew.name).preview_s for crew in moving), default=0.0)
+    if preview_s == 0:
+        return []
+    shows = f"look at {target.name} for {preview_s:g} s before any request moves"
+    return [Step("hold:0", GATEWAY, "hold", {"for_s": preview_s}, needs=needs, shows=shows)]
 
 
 def _started(

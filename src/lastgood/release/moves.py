@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from lastgood.config.configuration import Configuration
-from lastgood.config.model import Service
+from lastgood.config.model import Function, Service
 from lastgood.release.release import Release
 
 Kind = Literal["blue_green", "rolling", "canary"]
@@ -19,9 +19,10 @@ class Move:
     """How a service's version takes over, and what has to be known of it to leave it again.
 
     ``keep_old_s`` counts from the moment the old version gets no more requests. ``surge`` and ``unavailable`` are
-    instances beyond and below the wanted number. ``steps`` are shares in percent, each held for ``hold_s``. ``smoke``
-    counts the checks. ``hooks`` maps the name of a hook to its timeout in seconds; what it runs stands in the
-    configuration of the release.
+    instances beyond and below the wanted number. ``steps`` are shares in percent, each held for ``hold_s``;
+    ``preview_s`` is how long it waits, at full capacity, before it gets any request. ``smoke`` counts the checks.
+    ``hooks`` maps the name of a hook to its timeout in seconds; what it runs stands in the configuration of the
+    release.
     """
 
     kind: Kind = "blue_green"
@@ -31,6 +32,7 @@ class Move:
     unavailable: int = 0
     steps: tuple[float, ...] = ()
     hold_s: float = 0.0
+    preview_s: float = 0.0
     drain_s: float = 10.0
     depends_on: tuple[str, ...] = ()
     smoke: int = 0
@@ -59,10 +61,11 @@ def move_of(release: Release | None, service: str) -> Move:
 def moves_of(configuration: Configuration) -> dict[str, dict[str, Any]]:
     """What a release keeps of the way its services move, by service, as JSON values."""
     bake_s = configuration.bake.for_s
-    return {name: write_move(move_for(service, bake_s)) for name, service in configuration.services.items()}
+    moving: dict[str, Service | Function] = {**configuration.services, **configuration.functions}
+    return {name: write_move(move_for(service, bake_s)) for name, service in moving.items()}
 
 
-def move_for(service: Service, bake_s: float) -> Move:
+def move_for(service: Service | Function, bake_s: float) -> Move:
     """What a service's settings mean for a release that bakes so long."""
     said = service.strategy
     made: dict[str, Any] = {}
@@ -71,6 +74,8 @@ def move_for(service: Service, bake_s: float) -> Move:
         made = {"batch": rolling.batch, "surge": rolling.surge, "unavailable": rolling.max_unavailable}
     elif said.canary is not None:
         made = {"steps": said.canary.steps, "hold_s": said.canary.hold_s}
+    elif said.blue_green is not None:
+        made = {"preview_s": said.blue_green.preview_s}
     hooks = {name: hook.timeout_s for name in HOOKS if (hook := getattr(service.hooks, name)) is not None}
     return Move(
         kind="rolling" if said.rolling else "canary" if said.canary else "blue_green",

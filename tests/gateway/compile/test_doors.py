@@ -1,0 +1,59 @@
+"""Requests that ask for the new release by a header: a preview before it has a share, a canary's users once it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.gateway.compile.envoy_world import World
+
+from lastgood.gateway.snapshot import RUNTIME
+
+GATEWAY = {"release_header": True, "preview": {"header": "X-Preview", "value": "please"}}
+CANARY = {
+    "source": "s",
+    "command": ["x"],
+    "instances": 1,
+    "strategy": {"canary": {"steps": ["5%"], "by": {"header": "x-canary"}}},
+}
+
+
+def shop(world: World, text: str, *paths: str) -> Any:
+    routes = [
+        {"name": path.strip("/") or "root", "match": {"path": path, "host": "shop.example"}, "public": True,
+         "respond": {"status": 200, "body": text}}
+        for path in paths
+    ]  # fmt: skip
+    return world.shop(gateway=GATEWAY, services={"api": CANARY}, routes=routes)
+
+
+async def seen(world: World, path: str, **headers: str) -> str:
+    sent = {"host": "shop.example", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    answer = await world.client().get(path, headers=sent)
+    return f"{answer.text if answer.status_code == 200 else answer.status_code} {answer.headers['x-lastgood-release']}"
+
+
+async def test_a_preview_sees_the_whole_new_release_before_anybody_else(world: World) -> None:
+    base, candidate = shop(world, "old", "/", "/gone"), shop(world, "new", "/", "/come")
+    await world.serve(base)
+    assert await seen(world, "/", x_preview="please") == "old r1"
+    await world.serve(base, candidate, 0)
+    assert await seen(world, "/") == "old r1"
+    assert await seen(world, "/", x_preview="no") == "old r1"
+    assert await seen(world, "/", x_preview="please") == "new r2"
+    assert await seen(world, "/come", x_preview="please") == "new r2"
+    assert await seen(world, "/gone", x_preview="please") == "404 r2", "what is gone does not shine through"
+    assert await seen(world, "/gone") == "old r1"
+    await world.serve(candidate, release=2)
+    assert await seen(world, "/") == "new r2"
+
+
+async def test_users_of_a_canary_are_on_it_as_long_as_it_has_a_share(world: World) -> None:
+    base, candidate = shop(world, "old", "/"), shop(world, "new", "/")
+    await world.serve(base, candidate, 0)
+    assert await seen(world, "/", x_canary="1") == "old r1", "it is loaded, and nobody's yet"
+    await world.serve(base, candidate, 0.0001)
+    assert {await seen(world, "/") for _ in range(20)} == {"old r1"}
+    assert {await seen(world, "/", x_canary="1") for _ in range(20)} == {"new r2"}
+    await world.serve(base, candidate, 0)
+    assert [kind for kind, _ in world.ads.pushed] == [RUNTIME], "the way back takes them along, by the one push"
+    assert {await seen(world, "/", x_canary="1") for _ in range(20)} == {"old r1"}
