@@ -37,10 +37,10 @@ def make_proxies(
     expected: tuple[Proxy, ...],
     processes: Processes | None,
     secrets: SecretStore,
-    *,
-    take_over: bool,
-    trust_reported: bool,
     why_private: Callable[[str], str | None],
+    take_over: bool,
+    *,
+    trust_reported: bool,
 ) -> EnvoyProxies:
     """The gateway's proxies; without ``processes`` nothing is tried on a preflight proxy."""
     from lastgood.effects.envoy.barred import Barred

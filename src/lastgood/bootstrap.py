@@ -247,17 +247,8 @@ def make_controller(
     configurations = Configurations(journal)
     folder = socket_folder(places)
     expected = expected_proxies(folder, options.proxies, options.concurrency)
-    trusted = state.served == state.accepted
-    proxies = make_proxies(
-        places,
-        folder,
-        expected,
-        processes,
-        secrets,
-        take_over=take_over,
-        trust_reported=trusted,
-        why_private=partial(why_private, places),
-    )
+    private, trusted = partial(why_private, places), state.served == state.accepted
+    proxies = make_proxies(places, folder, expected, processes, secrets, private, take_over, trust_reported=trusted)
     logs = [places.logs / f"{proxy.name}.log" for proxy in expected]
     supervisor = processes or reach_processes(run_root(places), journal.epoch)
     services, hooks = make_services(places, supervisor, configurations, secrets, lambda: loop)
