@@ -22,6 +22,7 @@ from lastgood.operations.loop import Loop
 from lastgood.operations.only import Shelf, plan_only, rollback_only
 from lastgood.operations.proofs import refuse_unproven, warnings_of
 from lastgood.operations.references import WhyUnusable, unusable_clients, unusable_keys
+from lastgood.operations.restarts import restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.schema_losses import refuse_losses, schema_losses, stays_ahead
 from lastgood.operations.verdicts import explain
@@ -62,13 +63,20 @@ class Verbs:
             drafted = await asyncio.to_thread(drafted.prepared)
             drafted = replace(drafted, warnings=(*drafted.warnings, *warnings_of(drafted)))
         await asyncio.to_thread(self.journal.put_contents, drafted.contents)
+        restarting = self._restarts(drafted)
         answer = await self.loop.ask(partial(self._deploy, drafted, ask))
         await self._give_way(answer)
         uncommitted, changes = await asyncio.gather(
             asyncio.to_thread(drafting.uncommitted, drafted),
             asyncio.to_thread(self._changes_to_live, answer),
         )
-        return {**answer, **reporting.drafted(replace(drafted, uncommitted=uncommitted)), "changes": changes}
+        told = reporting.drafted(replace(drafted, uncommitted=uncommitted))
+        return {**answer, **told, "changes": changes, "restarts": restarting if answer["deployment"] else []}
+
+    def _restarts(self, drafted: Drafted) -> list[str]:
+        live, draft = live_now(self.loop.state), drafted.draft
+        kinds = {name: str(move["kind"]) for name, move in draft.moves.items()}
+        return restarts(self.loop.release_of(live) if live else None, draft.parts, draft.instances, kinds)
 
     async def _give_way(self, answer: Mapping[str, Any]) -> None:
         """What is only told waits until requests have moved, but not for what takes long: it would slow the move."""
@@ -112,7 +120,8 @@ class Verbs:
         changes = [reporting.change(one) for one in diff(old, drafted.configuration)]
         held = held_by(view.state, _as_release(drafted.draft))
         basis = view.observed.basis()
-        return {"changes": changes, "held_by": held, "live": live, "basis": basis, **reporting.drafted(drafted)}
+        told = {"held_by": held, "live": live, "basis": basis, "restarts": self._restarts(drafted)}
+        return {"changes": changes, **told, **reporting.drafted(drafted)}
 
     async def check(self, revision: str) -> dict[str, Any]:
         """Read and check a revision; raises ``ConfigError`` with every problem."""

@@ -75,4 +75,5 @@ def begun(answer: Mapping[str, Any]) -> list[str]:
     lines.append(f"d{answer['deployment']}: deploying r{answer['release']}, {render_changes.revision(answer)}")
     if answer.get("same_as") is not None:
         lines.append(f"its content is that of r{answer['same_as']}, which is good: it needs no trial")
-    return [*lines, *render_changes.changes(answer["changes"], "  what it serves is not different")]
+    nothing = "" if answer.get("restarts") else "  what it serves is not different"
+    return [*lines, *render_changes.changes(answer["changes"], nothing), *render_changes.restarts(answer)]

@@ -14,7 +14,7 @@ _ORDER = {"loosens": 0, "tightens": 1, None: 2}
 def changes(found: Sequence[Mapping[str, Any]], nothing: str = "no difference") -> list[str]:
     """One line a change; a long list is cut, never what loosens."""
     if not found:
-        return [nothing]
+        return [nothing] if nothing else []
     ordered = sorted(found, key=lambda one: _ORDER.get(one["effect"], 2))
     loosening = sum(one["effect"] == "loosens" for one in ordered)
     shown = ordered[: max(SHOWN, loosening)]
@@ -36,6 +36,11 @@ def revision_notes(answer: Mapping[str, Any]) -> list[str]:
     if uncommitted:
         lines.append(f"warning: not committed, so not part of it: {', '.join(uncommitted)}")
     return lines
+
+
+def restarts(answer: Mapping[str, Any]) -> list[str]:
+    """What it starts, restarts and stops."""
+    return [f"  {line}" for line in answer.get("restarts") or ()]
 
 
 def revision(answer: Mapping[str, Any]) -> str:

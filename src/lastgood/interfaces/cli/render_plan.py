@@ -52,7 +52,8 @@ def way_forward(found: Mapping[str, Any]) -> list[str]:
     """What deploying a revision would change."""
     lines = [
         f"{render_changes.revision(found)}, compared to {name(found['live'])}",
-        *render_changes.changes(found["changes"], "  no difference: there would be nothing to do"),
+        *render_changes.changes(found["changes"], _nothing(found)),
+        *render_changes.restarts(found),
         *render_changes.revision_notes(found),
     ]
     if found["held_by"] is not None:
@@ -61,3 +62,7 @@ def way_forward(found: Mapping[str, Any]) -> list[str]:
         f"nothing was changed; to deploy it: lastgood deploy {found['revision'][:12]} --basis {found['basis']}"
     )
     return lines
+
+
+def _nothing(found: Mapping[str, Any]) -> str:
+    return "" if found.get("restarts") else "  no difference: there would be nothing to do"

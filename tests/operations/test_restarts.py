@@ -1,0 +1,19 @@
+"""A deployment says what it starts, restarts and stops; what stays as it is it does not name."""
+
+from __future__ import annotations
+
+from lastgood.operations.restarts import restarts
+from lastgood.release.release import Release
+
+LIVE = Release(1, "shop", None, {"gateway": "g", "service:a": "1", "service:b": "1", "service:gone": "1"})
+
+
+def test_each_change_is_one_line() -> None:
+    parts = {"gateway": "h", "service:a": "1", "service:b": "2", "service:new": "1"}
+    assert restarts(LIVE, parts, {"b": 3, "new": 1}, {"b": "rolling"}) == [
+        "restarts service b: 3 instances of the new version in place of the old ones, batch by batch",
+        "stops service gone",
+        "starts service new: 1 instance",
+    ]
+    assert restarts(None, {"gateway": "g", "service:a": "1"}, {"a": 2}, {}) == ["starts service a: 2 instances"]
+    assert restarts(LIVE, dict(LIVE.parts), {}, {}) == []
