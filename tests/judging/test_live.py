@@ -1,0 +1,113 @@
+"""With real Envoy, Git, processes and load: releases that fail or are slow go back by themselves, good ones stay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lastgood.interfaces.demo.load import Load, Probe
+from tests.judging.moody import Moody
+from tests.support.processes import eventually
+from tests.support.shop import Shop
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150), pytest.mark.xdist_group("judging")]
+
+BAKE = "2m, clusters: 1, at_least: 5s, objectives: [{ errors: { not_worse_than: baseline } }]"
+PROBES = tuple(Probe(f"user {n}", "/catalog/1") for n in range(8))
+
+
+@pytest.fixture
+def sides() -> Iterator[tuple[Moody, Moody]]:
+    made = Moody("old"), Moody("new")
+    yield made
+    for side in made:
+        side.stop()
+
+
+@pytest.fixture
+def shop(sides: tuple[Moody, Moody]) -> Iterator[Shop]:
+    """r1 is live and known good, 200 requests a second arrive at ``old``."""
+    made = Shop()
+    try:
+        made.begin()
+        made.commit(text(made, sides[0], "300ms"))
+        made.ok("up", "--detach")
+        made.ok("deploy", "--wait", "ended")
+        yield made
+    finally:
+        made.close()
+
+
+def text(shop: Shop, side: Moody, bake: str = BAKE) -> str:
+    upstreams = f'  side: {{ endpoints: ["127.0.0.1:{side.port}"] }}\n'
+    routes = "    - { name: catalog, match: { host: shop.example, path: /catalog/* }, to: side, public: true }\n"
+    return shop.text(routes, upstreams=upstreams, bake=bake)
+
+
+def release(shop: Shop, side: Moody, percent: str = "5%", bake: str = BAKE) -> None:
+    shop.commit(text(shop, side, bake))
+    shop.ok("deploy", "--percent", percent, "--no-wait")
+
+
+def went_back(shop: Shop, within_s: float) -> dict[str, object]:
+    """Wait until r1 is all there is again; what the journal says of r2."""
+    eventually(lambda: shop.status(), lambda found: found["deployment"] is None, within_s=within_s)
+    assert shop.live == 1
+    return shop.ask("verdict", "r2")
+
+
+def bad_answers(load: Load, is_bad: Callable[[object], bool]) -> tuple[float, float, int]:
+    """When the first and the last were sent, and how many."""
+    sent = [answer.sent_s for answer in load.answers if is_bad(answer)]
+    return sent[0], sent[-1], len(sent)
+
+
+@pytest.mark.parametrize(("fails", "within_s"), [(1.0, 8.0), (0.2, 20.0)])
+def test_a_release_that_fails_goes_back(shop: Shop, sides: tuple[Moody, Moody], fails: float, within_s: float) -> None:
+    sides[1].fails = fails
+    with shop.load(*PROBES, per_second=25.0) as load:
+        time.sleep(3.0)
+        release(shop, sides[1])
+        found = went_back(shop, within_s + 20)
+        time.sleep(0.5)
+    first, last, many = bad_answers(load, lambda answer: answer.status == 500)  # type: ignore[attr-defined]
+    assert found["verdict"] == "bad"
+    assert found["measured"]["replay"] == "same"  # type: ignore[index]
+    assert last - first <= within_s
+    print(f"\n{fails:.0%} failing: {last - first:.2f} s from the first bad answer to the last, {many} of them")
+
+
+def test_a_release_that_is_twice_as_slow_goes_back(shop: Shop, sides: tuple[Moody, Moody]) -> None:
+    sides[0].wait_s, sides[1].wait_s = 0.02, 0.04
+    with shop.load(*PROBES, per_second=25.0) as load:
+        time.sleep(4.0)
+        release(shop, sides[1])
+        found = went_back(shop, 40)
+        time.sleep(0.5)
+    first, last, _ = bad_answers(load, lambda answer: answer.body == "new")  # type: ignore[attr-defined]
+    assert found["verdict"] == "bad"
+    assert "slower" in str(found["evidence"])
+    print(f"\ntwice as slow: {last - first:.2f} s")
+
+
+def test_a_release_that_never_answers_goes_back(shop: Shop, sides: tuple[Moody, Moody]) -> None:
+    sides[1].hangs = True
+    with shop.load(*PROBES, per_second=25.0):
+        time.sleep(3.0)
+        release(shop, sides[1], "50%")
+        found = went_back(shop, 40)
+    assert found["verdict"] == "bad"
+
+
+def test_a_healthy_release_becomes_known_good_by_evidence(shop: Shop, sides: tuple[Moody, Moody]) -> None:
+    with shop.load(*PROBES, per_second=25.0) as load:
+        time.sleep(1.0)
+        release(shop, sides[1], "95%")
+        eventually(lambda: shop.status(), lambda found: found["deployment"] is None, within_s=60)
+    assert shop.live == 2
+    found = shop.ask("verdict", "r2")
+    assert (found["verdict"], found["basis"]) == ("good", "measured")
+    assert found["measured"]["replay"] == "same"
+    assert not load.failed()
