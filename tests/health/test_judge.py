@@ -75,8 +75,10 @@ def test_clustered_failures_need_the_dispersion_that_was_learnt() -> None:
     streams = [list(ticks(seed, 400, side, side)) for seed in range(30)]
     naive = sum(judged(CORE, stream)[1] < math.inf for stream in streams)
     learnt = sum(judged(replace(CORE, dispersion={"errors": 12.0}), stream)[1] < math.inf for stream in streams)
+    shipped = replace(FULL, dispersion={"errors": 12.0})
     assert naive > 3
     assert learnt == 0
+    assert sum(judged(shipped, stream)[1] < math.inf for stream in streams) == 0
 
 
 def test_2_and_3_without_requests_or_a_baseline_it_does_not_guess() -> None:

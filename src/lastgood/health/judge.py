@@ -128,15 +128,21 @@ class Judge:
         if theirs.finished and theirs.failures * 2 < theirs.finished:
             self._others_fine += theirs.finished - theirs.failures
         alone = theirs.finished == 0 and not self._shared
-        return self._row >= self.terms.row and (alone or self._others_fine > 0) and not self._shared
+        enough = self.terms.row * self.terms.dispersion.get("errors", 1.0)
+        return self._row >= enough and (alone or self._others_fine > 0) and not self._shared
 
     def _bet(self, tick: Tick) -> None:
         took_s, (mine, theirs) = tick.took_s, tick.sides
         self._watched_s += took_s if mine.finished else 0.0
-        self._errors.take(errors_of(mine), errors_of(theirs), took_s)
-        self._refused.take(refused_of(mine), refused_of(theirs), took_s)
-        self._latency.take(tick.sides, took_s)
-        self._volume.take(tick)
+        staked = self._stakes.keys()
+        if "errors" in staked:
+            self._errors.take(errors_of(mine), errors_of(theirs), took_s)
+        if "refused" in staked:
+            self._refused.take(refused_of(mine), refused_of(theirs), took_s)
+        if "latency" in staked:
+            self._latency.take(tick.sides, took_s)
+        if "volume" in staked:
+            self._volume.take(tick)
         for route, compared in self._routes.items():
             if (pair := tick.routes.get(route)) is not None:
                 compared.take(errors_of(pair[0]), errors_of(pair[1]), took_s)

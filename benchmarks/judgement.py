@@ -1,0 +1,118 @@
+"""The judge beside the usual rules, on the same seeded streams: how fast it finds what, and how often it is wrong.
+
+200 requests a second, 5 % of them on the new release, which fails with the share at the top of the column; the old one
+fails with 0.5 %. Nothing here depends on the machine: the same seeds give the same figures.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.rules import mann_whitney, threshold
+from benchmarks.table import Size, Table
+from lastgood.health.forecast import bound_s
+from lastgood.health.judge import Judge
+from lastgood.health.terms import Terms
+from lastgood.health.ticks import Tick
+from lastgood.testing.simulated_traffic import Side, steady, ticks
+
+ALPHA, BASE, PER_SECOND, SHARE = 1e-3, 0.005, 200.0, 0.05
+CORE = Terms(stakes={"errors": 1.0}, start_every_s=None, row=10**9)
+SHIPPED = Terms()
+EFFECTS = ((0.01, 3600), (0.02, 1200), (0.05, 400), (0.2, 400), (1.0, 400))
+Rule = Callable[[Iterable[Tick]], float]
+"""A stream -> when it says "go back", in seconds; infinity: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much is simulated: runs of each effect, healthy releases, and how long those last."""
+
+    runs: int
+    healthy: int
+    healthy_s: int
+
+
+AMOUNTS = {"full": Amount(200, 20_000, 300), "some": Amount(40, 500, 300), "smoke": Amount(2, 4, 30)}
+
+
+def judge(terms: Terms) -> Rule:
+    """This product's."""
+
+    def rule(stream: Iterable[Tick]) -> float:
+        made = Judge(terms)
+        return next((tick.at_s for tick in stream if made.take(tick).outcome == "bad"), math.inf)
+
+    return rule
+
+
+RULES: dict[str, Rule] = {
+    "success < 99 % in a minute, once": threshold(1),
+    "... three times in a row": threshold(3),
+    "... five times in a row": threshold(5),
+    "Mann-Whitney every minute": mann_whitney,
+    "the judge, errors only": judge(CORE),
+    "the judge as shipped": judge(SHIPPED),
+}
+
+NULLS: dict[str, tuple[Side, Terms]] = {
+    "steady": (Side(), SHIPPED),
+    "drift of 80 %": (Side(lambda at_s: BASE * (1 + 0.8 * math.sin(at_s / 60))), SHIPPED),
+    "bursts in both, eight times as many": (Side(lambda at_s: BASE * (8 if at_s % 120 < 15 else 1)), SHIPPED),
+    "failures in groups of 12, learnt": (
+        Side(steady(0.02), clusters=12),
+        replace(SHIPPED, dispersion={"errors": 12.0}),
+    ),
+}
+
+
+def run(size: Size) -> Table:
+    """The whole table."""
+    amount = AMOUNTS["full" if size.name == "full" else "smoke"]
+    return table(amount)
+
+
+def table(amount: Amount) -> Table:
+    """One row a rule; the last column is how many healthy releases it took back."""
+    cells, raw = [], {}
+    for name, rule in RULES.items():
+        found = {effect: delays(rule, effect, seconds, amount.runs) for effect, seconds in EFFECTS}
+        # The rules of peers need no 20,000 releases to be seen to be wrong.
+        wrong = false_rollbacks(
+            rule, Side(), min(amount.healthy, 500) if "judge" not in name else amount.healthy, amount
+        )
+        raw[name] = {"delays": found, "wrong": wrong}
+        cells.append([name, *(told(found[effect]) for effect, _ in EFFECTS), f"{wrong[0]} of {wrong[1]}"])
+    bounds = [bound_s(SHARE, PER_SECOND, effect, BASE, ALPHA) for effect, _ in EFFECTS]
+    cells.append(["nothing can be faster", *(f"{bound:.1f} s" for bound in bounds), ""])
+    notes = [f"Healthy releases are watched for {amount.healthy_s} s each; means of {amount.runs} seeded runs."]
+    for name, (side, terms) in NULLS.items():
+        if name != "steady":
+            wrong = false_rollbacks(judge(terms), side, max(amount.healthy // 10, 4), amount)
+            notes.append(f"Wrongly taken back by the judge with {name}: {wrong[0]} of {wrong[1]}.")
+            raw[name] = {"wrong": wrong}
+    columns = ["rule", *(f"{effect:.0%} fail" for effect, _ in EFFECTS), "healthy ones taken back"]
+    return Table("judgement", "Finding bad releases, and leaving good ones alone", columns, cells, notes, raw)
+
+
+def delays(rule: Rule, effect: float, seconds: int, runs: int) -> list[float]:
+    """When each of so many bad releases is taken back."""
+    return [rule(ticks(seed, seconds, Side(steady(effect)), Side())) for seed in range(runs)]
+
+
+def false_rollbacks(rule: Rule, side: Side, releases: int, amount: Amount) -> tuple[int, int]:
+    """How many of so many healthy releases are taken back: both sides have the same law."""
+    found = sum(rule(ticks(10**6 + seed, amount.healthy_s, side, side)) < math.inf for seed in range(releases))
+    return found, releases
+
+
+def told(found: Sequence[float]) -> str:
+    """The mean of those that were found, and how many were not."""
+    ended = [each for each in found if each < math.inf]
+    if not ended:
+        return "never"
+    missed = len(found) - len(ended)
+    return f"{statistics.mean(ended):.1f} s" + (f" ({missed / len(found):.0%} missed)" if missed else "")
