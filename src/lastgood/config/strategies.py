@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from lastgood.config.policies import Section, exactly_one
-from lastgood.config.values import Duration, HeaderName, Percent, Positive, SlashPath, Whole
+from lastgood.config.values import Duration, Flag, HeaderName, Percent, Positive, SlashPath, Whole
 
 KEEP_OLD_S = 1800.0
 """How long an old version stays warm unless something else is said, or the bake is longer."""
@@ -57,6 +57,10 @@ class Canary(Section):
         default=(5.0, 25.0, 50.0), min_length=1, max_length=50, description="shares of the requests, growing"
     )
     hold_s: Duration = Field(default=60.0, alias="hold", description="how long each share is held")
+    shield: Flag = Field(
+        default=False,
+        description="requests that may be repeated and fail on the new version are answered by the old one",
+    )
     by: Sign | None = Field(
         default=None, description="requests that go to the new version whatever the share, once there is one"
     )

@@ -7,6 +7,7 @@ written as configured), headers, cors, ip, jwt, claims, keys, release, limit-0 .
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 
@@ -26,6 +27,7 @@ from lastgood.gateway.policies.rate_limit import limit_filter
 from lastgood.gateway.policies.used import Used, used_policy
 from lastgood.gateway.runtime import runtime_resource
 from lastgood.gateway.scopes import scope
+from lastgood.gateway.shield import shields
 from lastgood.gateway.slots import SlotTable, assign
 from lastgood.gateway.snapshot import (
     CLUSTER,
@@ -76,12 +78,15 @@ def compile_snapshot(
         Label(item.release, item.configuration.gateway.release_header, _doors(item.configuration, outline))
         for item, outline in zip(generations, outlines, strict=True)
     ]
+    shielded = shields(outlines[-1], clusters[-1], clusters[0]) if traffic.candidate else {}
+    if shielded:
+        labels[-1] = replace(labels[-1], shields=tuple((each.canary, each.shielded) for each in shielded))
     policies = {used.digest: used for index in indexes for used in index.used.values()}
     table = assign(slots, _limits(policies))
     listeners = _listeners(outlines)
     percent = traffic.percent if traffic.candidate else 0.0
     resources = {
-        CLUSTER: _by_name(made for named in clusters for made in named.values()),
+        CLUSTER: _by_name([*(made for named in clusters for made in named.values()), *shielded.values()]),
         ENDPOINTS: _by_name(_assignments(generations, clusters, make)),
         SECRET: _certificates(listeners, certificates),
         EXTENSION: _extensions(indexes, labels, policies, table, secrets, make),

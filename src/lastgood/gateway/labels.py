@@ -42,6 +42,8 @@ class Label:
     release: int
     header: bool
     doors: tuple[Door, ...] = ()
+    shields: tuple[tuple[str, str], ...] = ()
+    """``(cluster, cluster with the stable version behind it)`` of the canaries that are shielded."""
 
     @property
     def route_value(self) -> str:

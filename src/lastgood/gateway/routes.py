@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb2
@@ -21,6 +21,7 @@ from lastgood.gateway.policies.ip import ip_override
 from lastgood.gateway.policies.jwt import claims_override, jwt_override
 from lastgood.gateway.policies.used import Used
 from lastgood.gateway.rewrites import replace_path, replace_prefix
+from lastgood.gateway.shield import rescue
 from lastgood.gateway.tables import Rule
 
 _REDIRECTS = {
@@ -46,7 +47,7 @@ def route_messages(line: Line) -> Iterator[Any]:
     message = route_pb2.Route(name=_name(route.name, line))
     message.match.CopyFrom(match_message(route.match, fenced_by=fenced_by))
     _door(message, line)
-    _action(message, line.rule)
+    _action(message, line.rule, dict(line.label.shields) if line.label else {})
     apply_changes(message, route.headers.request, route.headers.response)
     if line.label:
         # Statistics of each release, not of each route: ten thousand of those would be read by nobody.
@@ -106,7 +107,7 @@ def _policies(message: Any, used: tuple[Used, ...] | list[Used], line: Line) -> 
             message.typed_per_filter_config[name].CopyFrom(packed(override))
 
 
-def _action(message: Any, rule: Rule) -> None:
+def _action(message: Any, rule: Rule, shields: Mapping[str, str]) -> None:
     route = rule.route
     if route.redirect:
         _redirect(message.redirect, route.match.path, route.redirect)
@@ -116,6 +117,10 @@ def _action(message: Any, rule: Rule) -> None:
             message.direct_response.body.inline_string = route.respond.body
     else:
         _forward(message.route, rule)
+        shielded = shields.get(rule.targets[0][0]) if len(rule.targets) == 1 else None
+        if shielded is not None:
+            message.route.cluster = shielded
+            rescue(message.route.retry_policy, route.retries)
 
 
 def _redirect(action: Any, path: str, redirect: Redirect) -> None:
