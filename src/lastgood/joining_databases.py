@@ -30,6 +30,7 @@ def make_database_driver(
     """What moves schemas: by the scripts of the journal, so that the repository is not needed."""
     from lastgood.effects.databases.driver import DatabasesDriver
     from lastgood.operations.database_maker import stored_history
+    from lastgood.operations.schema_losses import keeps
     from lastgood.release.ledger import leaving_now, live_now
 
     def references() -> dict[str, str]:
@@ -47,7 +48,12 @@ def make_database_driver(
     def history(step: Step) -> History | None:
         return stored_history(configurations, int(step.args["release"]), step.part.partition(":")[2])
 
-    return DatabasesDriver(lambda: sorted(references()), open_named, history)
+    def keeps_dropped(step: Step) -> bool:
+        live = live_now(loop().state)
+        numbers = [int(step.args["release"]), *([live] if live is not None else [])]
+        return keeps(configurations, step.part.partition(":")[2], *numbers)
+
+    return DatabasesDriver(lambda: sorted(references()), open_named, history, keeps_dropped)
 
 
 def migrations_of(configurations: Configurations) -> Callable[[int], list[str]]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lastgood.joining_databases import make_database_driver
 from lastgood.effects.databases.managed import ManagedDatabases
 from lastgood.errors import ConfigError, Refused
+from lastgood.joining_databases import make_database_driver
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import DatabaseMaker, stored_history
 from lastgood.operations.deploy import DeployAsk
@@ -43,11 +43,12 @@ class Site:
     shop: Controlled
     path: Path
     tree: set[str] = field(default_factory=set)
+    section: bytes = SECTION
 
     def commit(self, files: Files, path: str = "/*") -> None:
         tree: dict[str, bytes | None] = {f"migrations/main/{name}": sql.encode() for name, sql in files.items()}
         gone = dict.fromkeys(self.tree - tree.keys())
-        self.shop.repository.commit({"lastgood.yaml": text(path) + SECTION, **gone, **tree}, "x")
+        self.shop.repository.commit({"lastgood.yaml": text(path) + self.section, **gone, **tree}, "x")
         self.tree = set(tree)
 
     async def deploy(self, files: Files, path: str = "/*", ask: DeployAsk = ASK) -> None:
@@ -248,3 +249,23 @@ async def test_the_digest_of_a_database_is_that_of_its_scripts_in_both_direction
     assert part(TWO) == part({**TWO, "README.md": "x"})
     changed = [{**TWO, name: sql + " -- more"} for name, sql in TWO.items()]
     assert len({part(TWO), part(ONE), *map(part, changed)}) == 6
+
+
+KEPT_SECTION = SECTION.replace(b" }", b", keep_dropped: true }")
+DROP = {
+    **TWO,
+    "0003_free.up.sql": "ALTER TABLE goods DROP COLUMN price;",
+    "0003_free.down.sql": "ALTER TABLE goods ADD COLUMN price integer;",
+}
+
+
+async def test_what_is_kept_is_not_lost_in_either_direction(site: Site) -> None:
+    site.section = KEPT_SECTION
+    await site.deploy(TWO)
+    site.sql("INSERT INTO goods (price) VALUES (3)")
+    await site.deploy(DROP, "/two")
+    assert "price" not in site.columns()
+    site.sql("INSERT INTO goods DEFAULT VALUES")
+    assert (await site.shop.verbs.plan_rollback(replace(BACK, with_schema=True)))["loses"] == []
+    await site.back(replace(BACK, with_schema=True))
+    assert site.sql("SELECT id, price FROM goods") == [(1, 3), (2, None)]

@@ -290,6 +290,9 @@ class Database(Section):
 
     url: SecretText | Annotated[str, Field(pattern=SQLITE_PATTERN)]
     migrations: str = Field(description="folder of the repository that holds the migrations")
+    keep_dropped: bool = Field(
+        default=False, description="put aside what a migration drops, until `lastgood db finalize`"
+    )
 
 
 class Root(Section):

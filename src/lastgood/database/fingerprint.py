@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from lastgood.database.keeping import KEPT
+
 Likeness = Literal["exact", "cosmetic", "different"]
 
 
@@ -78,10 +80,18 @@ class Fingerprint:
         return cls(tuple(sorted(items)))
 
     def without(self, tables: Iterable[str]) -> Fingerprint:
-        """The same without these tables (by their names without a schema) and what belongs to them."""
+        """The same without these tables (by their names without a schema) and what belongs to them.
+
+        What is put aside (see ``keeping``) is left out as well: it is no part of the schema any more.
+        """
         names = set(tables)
         return Fingerprint(
-            tuple(i for i in self.items if not ({_table(i.owner), _table(i.name)} & names) or i.kind not in _OF_TABLES)
+            tuple(
+                i
+                for i in self.items
+                if (not ({_table(i.owner), _table(i.name)} & names) or i.kind not in _OF_TABLES)
+                and not any(KEPT in text for text in (i.name, i.owner, i.definition))
+            )
         )
 
     @cached_property

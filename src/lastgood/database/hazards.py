@@ -15,24 +15,25 @@ from lastgood.database.migration import Dialect, Script, Statement
 from lastgood.database.script import without_comments
 
 HazardKind = Literal["drops table", "drops column", "drops rows", "overwrites rows", "drops object", "unknown"]
-_NAME = r'(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+))?'
-_DROP_TABLE = re.compile(rf"(?is)drop\s+(?:foreign\s+)?table\s+(?:if\s+exists\s+)?((?:{_NAME})(?:\s*,\s*{_NAME})*)")
-_ALTER_TABLE = re.compile(rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({_NAME})\s+(.*)")
+NAME = r'(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+))?'
+"""A name in SQL, quoted or not, with its schema or without."""
+_DROP_TABLE = re.compile(rf"(?is)drop\s+(?:foreign\s+)?table\s+(?:if\s+exists\s+)?((?:{NAME})(?:\s*,\s*{NAME})*)")
+_ALTER_TABLE = re.compile(rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+(.*)")
 _DROP_COLUMN = re.compile(
-    rf"(?is)\bdrop\s+(?!constraint\b|default\b|not\b|identity\b|expression\b)(?:column\s+)?(?:if\s+exists\s+)?({_NAME})"
+    rf"(?is)\bdrop\s+(?!constraint\b|default\b|not\b|identity\b|expression\b)(?:column\s+)?(?:if\s+exists\s+)?({NAME})"
 )
-_DELETE = re.compile(rf"(?is)(?:delete\s+from|truncate(?:\s+table)?)\s+(?:only\s+)?({_NAME})")
-_UPDATE = re.compile(rf"(?is)update\s+(?:only\s+)?({_NAME})")
-_RETYPE = re.compile(rf"(?is)\balter\s+(?:column\s+)?({_NAME})\s+(?:set\s+data\s+)?type\b")
+_DELETE = re.compile(rf"(?is)(?:delete\s+from|truncate(?:\s+table)?)\s+(?:only\s+)?({NAME})")
+_UPDATE = re.compile(rf"(?is)update\s+(?:only\s+)?({NAME})")
+_RETYPE = re.compile(rf"(?is)\balter\s+(?:column\s+)?({NAME})\s+(?:set\s+data\s+)?type\b")
 _DROP_OTHER = re.compile(
-    rf"(?is)drop\s+(?!table)((?:materialized\s+)?\w+)\s+(?:concurrently\s+)?(?:if\s+exists\s+)?({_NAME})"
+    rf"(?is)drop\s+(?!table)((?:materialized\s+)?\w+)\s+(?:concurrently\s+)?(?:if\s+exists\s+)?({NAME})"
 )
 _HARMLESS = re.compile(
     r"(?is)(?:create|comment|grant|revoke|insert|analyze|vacuum|reindex|refresh|pragma|set|reset|lock|alter\s+(?!table)"
     r"|select\s+(?:\d|'|null|(?:pg_catalog\.)?(?:set_config|setval)\b))"
 )
-_RENAME_TABLE = re.compile(rf"(?is)rename\s+to\s+({_NAME})")
-_RENAME_COLUMN = re.compile(rf"(?is)rename\s+(?:column\s+)?({_NAME})\s+to\s+({_NAME})")
+_RENAME_TABLE = re.compile(rf"(?is)rename\s+to\s+({NAME})")
+_RENAME_COLUMN = re.compile(rf"(?is)rename\s+(?:column\s+)?({NAME})\s+to\s+({NAME})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def hazards(script: Script, dialect: Dialect) -> tuple[Hazard, ...]:
 def _of(statement: Statement, dialect: Dialect) -> Iterator[Hazard]:
     sql, line = without_comments(statement.sql, dialect), statement.line
     if match := _DROP_TABLE.match(sql):
-        for name in re.findall(_NAME, match[1]):
+        for name in re.findall(NAME, match[1]):
             yield Hazard("drops table", line, unquoted(name))
     elif match := _ALTER_TABLE.match(sql):
         table = unquoted(match[1])

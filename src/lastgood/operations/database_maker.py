@@ -30,11 +30,11 @@ class Schemas(Protocol):
         """The history in the files of a commit; raises ``ConfigError`` with every problem."""
         ...
 
-    def prove(self, reference: str, history: History) -> Proof | None:
-        """The proof of what is pending, on a scratch copy; None: nothing is."""
+    def prove(self, reference: str, history: History, *, keep: bool = False) -> Proof | None:
+        """The proof of what is pending, on a scratch copy; None: nothing is. ``keep``: what is dropped is kept."""
         ...
 
-    def losses(self, reference: str, to: str) -> tuple[str, ...]:
+    def losses(self, reference: str, to: str, *, keep: bool = False) -> tuple[str, ...]:
         """What going down to a version would lose, in words; raises ``Refused`` where there is no way down."""
         ...
 
@@ -99,7 +99,7 @@ class DatabaseMaker:
 
     def _prove(self, name: str, database: Database, history: History) -> Mapping[str, bytes]:
         try:
-            proof = self.schemas.prove(database.url, history)
+            proof = self.schemas.prove(database.url, history, keep=database.keep_dropped)
         except LastgoodError as error:
             told = {"verdict": "unproven", "reasons": [error.what], "where": error.where, "next": error.next}
             return {f"{PROOF}:{name}": canonical(told)}

@@ -23,9 +23,12 @@ def schema_losses(planned: Planned, configurations: Configurations, schemas: Sch
         if step.verb != "migrate_down" or schemas is None:
             continue
         name = step.part.partition(":")[2]
-        reference = configurations.of(planned.target.number).databases[name].url
+        database = configurations.of(planned.target.number).databases[name]
+        keep = keeps(configurations, name, planned.target.number, planned.source.number)
         try:
-            found += [f"{loss} in database {name}" for loss in schemas.losses(reference, str(step.args["to"]))]
+            found += [
+                f"{loss} in database {name}" for loss in schemas.losses(database.url, str(step.args["to"]), keep=keep)
+            ]
         except LastgoodError as error:
             raise Refused(
                 f"the schema of {name} cannot go down: {error.what}",
@@ -33,6 +36,12 @@ def schema_losses(planned: Planned, configurations: Configurations, schemas: Sch
                 next=f"lastgood rollback r{planned.target.number} moves the requests and leaves the schema",
             ) from None
     return tuple(found)
+
+
+def keeps(configurations: Configurations, name: str, *releases: int) -> bool:
+    """Whether one of these releases says that what is dropped in a database is kept."""
+    known = [configurations.of(number).databases.get(name) for number in releases]
+    return any(database is not None and database.keep_dropped for database in known)
 
 
 def refuse_losses(losses: Sequence[str], *, accept_loss: bool) -> None:

@@ -7,9 +7,11 @@ The same SQL serves SQLite and PostgreSQL. A migration's scripts are stored in f
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from lastgood.database.fingerprint import Fingerprint
+from lastgood.database.keeping import Thing
 from lastgood.database.migration import History, Migration, migration_of, record_of
 from lastgood.database.standing import Applied, State
 from lastgood.effects.databases.session import Session
@@ -25,7 +27,22 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS {p}images (digest text PRIMARY KEY, body text NOT NULL)",
     "CREATE TABLE IF NOT EXISTS {p}log (seq integer PRIMARY KEY, version text NOT NULL, name text NOT NULL,"
     " what text NOT NULL, digest text, release text, took_ms integer, at text NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS {p}aside (number integer PRIMARY KEY, version text NOT NULL, of_table text NOT NULL,"
+    " of_column text NOT NULL, statements text NOT NULL, release text, at text NOT NULL)",
 )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A column or table that a migration dropped and that was put aside; how it comes back, or goes for good."""
+
+    number: int
+    version: str
+    thing: Thing
+    put_back: tuple[str, ...]
+    drop: tuple[str, ...]
+    release: str | None = None
+    at: str = ""
 
 
 class Books:
@@ -40,7 +57,7 @@ class Books:
 
     def open(self) -> None:
         """Create the tables where they are missing."""
-        if self._there:
+        if self._there and self._session.has_books("aside"):
             return
         self._session.begin()
         self._session.prepare_books()
@@ -165,6 +182,40 @@ class Books:
             release,
             took_ms,
         )
+
+    def kept(self) -> tuple[Kept, ...]:
+        """What is put aside, oldest first."""
+        if not self._there or not self._session.has_books("aside"):
+            return ()
+        rows = self._query(
+            "SELECT number, version, of_table, of_column, statements, release, at FROM {p}aside ORDER BY number"
+        )
+        return tuple(
+            Kept(number, version, Thing(table, column), tuple(said["put_back"]), tuple(said["drop"]), release, at=at)
+            for number, version, table, column, statements, release, at in rows
+            for said in [json.loads(statements)]
+        )
+
+    def next_kept(self) -> int:
+        """The number of the next thing that is put aside."""
+        return max((kept.number for kept in self.kept()), default=0) + 1
+
+    def keep(self, kept: Kept) -> None:
+        """Enter what was put aside."""
+        self._query(
+            "INSERT INTO {p}aside (number, version, of_table, of_column, statements, release, at)"
+            " VALUES (?, ?, ?, ?, ?, ?, CAST(CURRENT_TIMESTAMP AS text))",
+            kept.number,
+            kept.version,
+            kept.thing.table,
+            kept.thing.column,
+            json.dumps({"put_back": kept.put_back, "drop": kept.drop}),
+            kept.release,
+        )
+
+    def forget_kept(self, number: int) -> None:
+        """It was put back, or dropped for good."""
+        self._query("DELETE FROM {p}aside WHERE number = ?", number)
 
     def log(self) -> list[dict[str, Any]]:
         """Everything that was done, oldest first."""

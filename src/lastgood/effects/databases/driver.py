@@ -27,8 +27,14 @@ class DatabaseDriver:
     """
 
     def __init__(
-        self, name: str, open_session: Callable[[], Session], history: Callable[[Step], History | None]
+        self,
+        name: str,
+        open_session: Callable[[], Session],
+        history: Callable[[Step], History | None],
+        keeps: Callable[[Step], bool] = lambda step: False,
     ) -> None:
+        """``keeps``: whether what a step's scripts drop is kept."""
+        self._keeps = keeps
         self._part = f"database:{name}"
         self._open = open_session
         self._history = history
@@ -71,7 +77,7 @@ class DatabaseDriver:
     def _move(self, session: Session, step: Step) -> Mapping[str, Any]:
         to = str(step.args.get("to") or NOTHING)
         release = f"r{step.args['release']}" if "release" in step.args else None
-        consent = Consent(loss=bool(step.args.get("accept_loss")), use="stored")
+        consent = Consent(loss=bool(step.args.get("accept_loss")), keep=self._keeps(step), use="stored")
         if step.verb == "migrate_up":
             history = self._history(step)
             if history is None:
@@ -105,10 +111,12 @@ class DatabasesDriver:
         names: Callable[[], Sequence[str]],
         open_named: OpenNamed,
         history: Callable[[Step], History | None],
+        keeps: Callable[[Step], bool] = lambda step: False,
         *,
         patience_s: float = 1.0,
     ) -> None:
         self._names, self._open, self._history, self._patience_s = names, open_named, history, patience_s
+        self._keeps = keeps
 
     async def observe(self) -> Sequence[Fact]:
         """The versions of all schemas; ``Unavailable`` when one of them does not answer in time."""
@@ -125,7 +133,7 @@ class DatabasesDriver:
         return await self._of(step.part.partition(":")[2], step).perform(step, key)
 
     def _of(self, name: str, step: Step | None) -> DatabaseDriver:
-        return DatabaseDriver(name, lambda: self._open(name, step), self._history)
+        return DatabaseDriver(name, lambda: self._open(name, step), self._history, self._keeps)
 
 
 def _told(outcome: Outcome) -> Mapping[str, Any]:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lastgood.database.hazards import hazards
+from lastgood.database.keeping import Thing
 from lastgood.database.migration import Migration, Script, Statement
 from lastgood.database.script import settings_around
 from lastgood.effects.databases.books import Books, Direction
+from lastgood.effects.databases.keeping import Managing
 from lastgood.effects.databases.losses import Taken, counted, look_after, look_before, refuse_loss
 from lastgood.effects.databases.session import Session, SqlFailure
 from lastgood.errors import Conflict, Failed, LastgoodError, Refused, Unavailable
@@ -21,12 +23,16 @@ from lastgood.errors import Conflict, Failed, LastgoodError, Refused, Unavailabl
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One script to run; ``finish`` (milliseconds) writes into the books in the same transaction."""
+    """One script to run; ``finish`` (milliseconds) writes into the books in the same transaction.
+
+    ``managing``: in managed mode, begins an attempt to run it.
+    """
 
     migration: Migration
     script: Script
     direction: Direction
     finish: Callable[[int], None]
+    managing: Callable[[], Managing] | None = None
 
 
 def explain(failure: SqlFailure, place: str, statement: Statement | None = None, source: str = "") -> LastgoodError:
@@ -98,19 +104,31 @@ def _attempt(session: Session, runs: Sequence[Run], allowed: bool) -> Taken | No
     session.begin()
     harmless = not any(hazards(script, session.dialect) for script in scripts)
     before = None if allowed or harmless else look_before(session, scripts)
+    kept: list[Thing] = []
     for run in runs:
         started = time.monotonic()
-        begin, end = settings_around(run.script.statements)
-        for statement in run.script.statements[begin : len(run.script.statements) - end]:
-            _execute(session, statement, run.script)
+        managing = _run_inside(session, run)
         session.reset()
+        if managing is not None:
+            managing.record()
+            kept += [put.thing for put in managing.aside]
         run.finish(int((time.monotonic() - started) * 1000))
-    if before is not None and (taken := look_after(session, before, scripts)):
+    if before is not None and (taken := look_after(session, before, scripts, kept)):
         _abandon(session)
         return taken
     session.commit()
     session.reset()
     return None
+
+
+def _run_inside(session: Session, run: Run) -> Managing | None:
+    """All statements of a script but the settings around it; in managed mode, what became of its drops."""
+    begin, end = settings_around(run.script.statements)
+    managing = run.managing() if run.managing else None
+    for statement in run.script.statements[begin : len(run.script.statements) - end]:
+        for each in managing.turn(statement) if managing else (statement,):
+            _execute(session, each, run.script)
+    return managing
 
 
 def _execute(session: Session, statement: Statement, script: Script) -> None:

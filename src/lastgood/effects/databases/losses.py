@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lastgood.database.hazards import hazards, renames
+from lastgood.database.keeping import Thing
 from lastgood.database.migration import Script
 from lastgood.effects.databases.session import Column, Session
 from lastgood.errors import Refused
@@ -56,8 +57,8 @@ class Taken:
         return bool(self.columns or self.rows)
 
 
-def look_after(session: Session, before: Before, scripts: Sequence[Script]) -> Taken:
-    """Columns gone by identity and by name, and tables that are still there with fewer rows."""
+def look_after(session: Session, before: Before, scripts: Sequence[Script], kept: Sequence[Thing] = ()) -> Taken:
+    """Columns gone by identity and by name, and tables that are still there with fewer rows; not what was ``kept``."""
     after = session.columns()
     left = {column.identity for column in after} | {(c.table.lower(), c.name.lower()) for c in after}
     gone = []
@@ -65,6 +66,8 @@ def look_after(session: Session, before: Before, scripts: Sequence[Script]) -> T
         names = {(column.table.lower(), column.name.lower())}
         if session.dialect == "sqlite":
             names.add(_renamed(*next(iter(names)), scripts))
+        if any(thing.is_same(Thing(column.table, column.name if thing.column else "")) for thing in kept):
+            continue
         if column.identity not in left and not names & left:
             gone.append(column)
     tables = {column.table.rpartition(".")[2].lower() for column in after}
@@ -72,6 +75,7 @@ def look_after(session: Session, before: Before, scripts: Sequence[Script]) -> T
         Loss(table, "", rows - session.count(table))
         for table, rows in before.rows.items()
         if rows and table.rpartition(".")[2].lower() in tables
+        if not any(thing.is_same(Thing(table)) for thing in kept)
     ]
     return Taken(gone, tuple(loss for loss in fewer if loss.rows > 0))
 

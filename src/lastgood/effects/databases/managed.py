@@ -38,22 +38,22 @@ class ManagedDatabases:
         """The history in the files of a commit; raises ``ConfigError`` with every problem."""
         return read_committed(files, self.dialect(reference), place)
 
-    def prove(self, reference: str, history: History) -> Proof | None:
+    def prove(self, reference: str, history: History, *, keep: bool = False) -> Proof | None:
         """The proof of what is pending, on a scratch copy; None: nothing is. Raises ``Unavailable``, ``Refused``."""
         session = self.open(reference)
         try:
-            return prove_pending(session, history)
+            return prove_pending(session, history, keep=keep)
         finally:
             session.close()
 
-    def losses(self, reference: str, to: str) -> tuple[str, ...]:
+    def losses(self, reference: str, to: str, *, keep: bool = False) -> tuple[str, ...]:
         """What going down to a version would lose, in words, with the rows that stand there now.
 
         Raises ``Refused`` where a migration has no way back or the schema was changed by hand, ``Unavailable``.
         """
         session = self.open(reference)
         try:
-            found = preview(session, None, "down", to or NOTHING, Consent(use="stored"))
+            found = preview(session, None, "down", to or NOTHING, Consent(use="stored", keep=keep))
             drift = verify(session)
             if drift is not None and drift.likeness == "different":
                 raise Refused(

@@ -145,9 +145,9 @@ class PostgresqlSession:
         )
         return f"server process {rows[0][0]}" if rows else "unknown"
 
-    def has_books(self) -> bool:
-        """Whether our own tables are there."""
-        return bool(self.query("SELECT 1 WHERE to_regclass('lastgood.log') IS NOT NULL"))
+    def has_books(self, table: str = "log") -> bool:
+        """Whether our own tables, or this one of them, are there."""
+        return bool(self.query("SELECT 1 WHERE to_regclass(?) IS NOT NULL", self.prefix + table))
 
     def prepare_books(self) -> None:
         """Make the schema ``lastgood``."""

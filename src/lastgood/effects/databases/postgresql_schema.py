@@ -12,6 +12,7 @@ from lastgood.database.fingerprint import Fingerprint, Item
 
 _VISIBLE = (
     "n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'lastgood')"
+    " AND n.nspname NOT LIKE 'lastgood!_kept!_%' ESCAPE '!'"
     " AND n.nspname NOT LIKE 'pg!_temp%' ESCAPE '!' AND n.nspname NOT LIKE 'pg!_toast!_temp%' ESCAPE '!'"
 )
 _FREE = (

@@ -14,6 +14,7 @@ from lastgood.database.standing import plan_up
 from lastgood.effects.databases.books import Books
 from lastgood.effects.databases.execution import explain
 from lastgood.effects.databases.filling import copy_rows, fill
+from lastgood.effects.databases.keeping import Managing
 from lastgood.effects.databases.session import Session, SqlFailure
 from lastgood.errors import LastgoodError, Refused
 
@@ -24,9 +25,18 @@ _COMPARED = 5000
 
 
 def prove_pending(
-    session: Session, history: History, *, to: str | None = None, rows: RowSource = "live", out_of_order: bool = False
+    session: Session,
+    history: History,
+    *,
+    to: str | None = None,
+    rows: RowSource = "live",
+    out_of_order: bool = False,
+    keep: bool = False,
 ) -> Proof | None:
-    """The proof of what ``up`` would apply, as one release, on a copy of the database; None: nothing is pending."""
+    """The proof of what ``up`` would apply, as one release, on a copy of the database; None: nothing is pending.
+
+    ``keep``: rehearse in managed mode.
+    """
     try:
         applied = Books(session).applied()
         pending = [move.migration for move in plan_up(history, applied, to, out_of_order=out_of_order)]
@@ -38,7 +48,7 @@ def prove_pending(
                 copy_rows(session, copy, SAMPLE)
             elif rows == "generated":
                 fill(copy)
-            return prove_on(copy, pending)
+            return prove_on(copy, pending, keep=keep)
     except SqlFailure as failure:
         raise explain(failure, session.place) from None
 
@@ -89,9 +99,16 @@ def _prove_until_broken(
     return len(releases)
 
 
-def prove_on(copy: Session, migrations: Sequence[Migration]) -> Proof:
+def prove_on(copy: Session, migrations: Sequence[Migration], *, keep: bool = False) -> Proof:
     """Rehearse on a copy; afterwards the migrations are applied there, unless they are broken."""
     started = time.monotonic()
+    books = Books(copy)
+    if keep:
+        books.open()
+
+    def run(migration: Migration, script: Script) -> None:
+        run_plainly(copy, script, Managing(copy, books, migration, None) if keep and script.transactional else None)
+
     versions, digest = tuple(m.version for m in migrations), digest_of_scripts(migrations)
 
     def took_ms() -> int:
@@ -102,7 +119,7 @@ def prove_on(copy: Session, migrations: Sequence[Migration]) -> Proof:
     before, rows_before = copy.fingerprint(), read_rows(copy)
     try:
         for migration in migrations:
-            run_plainly(copy, migration.up)
+            run(migration, migration.up)
     except LastgoodError as error:
         return Proof(versions, digest, "broken", (f"the way up fails: {_line(error)}",), took_ms=took_ms())
     if no_way_back:
@@ -111,14 +128,14 @@ def prove_on(copy: Session, migrations: Sequence[Migration]) -> Proof:
     try:
         for migration in reversed(migrations):
             if migration.down is not None:
-                run_plainly(copy, migration.down)
+                run(migration, migration.down)
     except LastgoodError as error:
         return Proof(versions, digest, "broken", (f"the way back fails: {_line(error)}",), took_ms=took_ms())
     back, rows_back = copy.fingerprint(), read_rows(copy)
     again, failure = None, None
     try:
         for migration in migrations:
-            run_plainly(copy, migration.up)
+            run(migration, migration.up)
         again = copy.fingerprint()
     except LastgoodError as error:
         failure = _line(error)
@@ -129,8 +146,8 @@ def _line(error: LastgoodError) -> str:
     return f"{error.where}: {error.what}" if error.where else error.what
 
 
-def run_plainly(session: Session, script: Script) -> None:
-    """Run a script on a scratch copy: as the runner would, but without books. Raises ``LastgoodError``."""
+def run_plainly(session: Session, script: Script, managing: Managing | None = None) -> None:
+    """Run a script on a scratch copy: as the runner would, but without an entry. Raises ``LastgoodError``."""
     statement = None
     try:
         together = script.transactional
@@ -143,10 +160,17 @@ def run_plainly(session: Session, script: Script) -> None:
             if setting and begun:
                 session.commit()
                 begun = False
-            session.execute(statement.sql)
+            for each in managing.turn(statement) if managing else (statement,):
+                session.execute(each.sql)
+        if managing is not None:
+            managing.record()
         if begun:
             session.commit()
         session.reset()
+    except Refused:
+        session.rollback()
+        session.reset()
+        raise
     except SqlFailure as failure:
         session.rollback()
         session.reset()

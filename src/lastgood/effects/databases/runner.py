@@ -6,16 +6,18 @@ Every function takes an open session. What it does not refuse it does whole, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
 from lastgood.database.fingerprint import Comparison, Fingerprint, compare
 from lastgood.database.hazards import Hazard, hazards
+from lastgood.database.keeping import dropped
 from lastgood.database.migration import NOTHING, History, Script
 from lastgood.database.standing import Applied, Entry, Move, entries, plan_down, plan_up
 from lastgood.effects.databases.books import Books
 from lastgood.effects.databases.execution import Run, explain, run_together
+from lastgood.effects.databases.keeping import Managing
 from lastgood.effects.databases.losses import Loss, foreseen, refuse_loss
 from lastgood.effects.databases.resuming import resume, run_carefully
 from lastgood.effects.databases.session import Session, SqlFailure
@@ -34,6 +36,8 @@ class Consent:
     loss: bool = False
     drift: bool = False
     out_of_order: bool = False
+    keep: bool = False
+    """Managed mode: put aside what is dropped, instead of losing it."""
     use: Literal["stored", "checkout"] | None = None
     settle: Literal["done", "again"] | None = None
 
@@ -128,7 +132,8 @@ def preview(
             moves = plan_down(history, applied, to or NOTHING, use=consent.use)
         scripts = [_script(move) for move in moves]
         found = [(move.migration.label, h) for move in moves for h in hazards(_script(move), session.dialect)]
-        return Preview(moves, tuple(found), foreseen(session, scripts), resumes)
+        lossy = [_without_kept(script, session) for script in scripts] if consent.keep else scripts
+        return Preview(moves, tuple(found), foreseen(session, lossy), resumes)
     except SqlFailure as failure:
         raise explain(failure, session.place) from None
 
@@ -183,7 +188,8 @@ def _up_all(
             books.end_up(move.migration, after)
             books.note(move.migration, "up", took_ms, release)
 
-        run = Run(migration, migration.up, "up", finish)
+        managing = _managing(session, books, move, agreed, release)
+        run = Run(migration, migration.up, "up", finish, managing)
         if migration.up.transactional:
             run_together(session, [run], accept_loss=agreed.loss)
         else:
@@ -217,7 +223,7 @@ def down(
                 return Outcome(version_of(applied), version_of(applied), (), resumed)
             _refuse_drift(session, books, applied, agreed)
             _refuse_foreseen(session, moves, agreed)
-            for group in _groups(moves):
+            for group in _groups(moves, alone=agreed.keep or bool(books.kept())):
                 _down_group(session, books, group, agreed, release, report)
             first = applied[len(applied) - len(moves)]
             wanted = books.image(first.before)
@@ -227,11 +233,11 @@ def down(
         raise explain(failure, session.place) from None
 
 
-def _groups(moves: Sequence[Move]) -> list[list[Move]]:
-    """Neighbours that can share a transaction."""
+def _groups(moves: Sequence[Move], *, alone: bool) -> list[list[Move]]:
+    """Neighbours that can share a transaction; ``alone``: each has its own."""
     groups: list[list[Move]] = []
     for move in moves:
-        shares = groups and len(groups[-1]) < _TOGETHER
+        shares = not alone and groups and len(groups[-1]) < _TOGETHER
         if shares and _script(move).transactional and _script(groups[-1][-1]).transactional:
             groups[-1].append(move)
         else:
@@ -251,7 +257,16 @@ def _down_group(
         books.end_down(move.migration)
         books.note(move.migration, "down", took_ms, release)
 
-    runs = [Run(move.migration, _script(move), "down", partial(finish, move=move)) for move in group]
+    runs = [
+        Run(
+            move.migration,
+            _script(move),
+            "down",
+            partial(finish, move=move),
+            _managing(session, books, move, agreed, release),
+        )
+        for move in group
+    ]
     for move in group:
         report(f"down {move.migration.label}")
     if _script(group[0]).transactional:
@@ -259,6 +274,23 @@ def _down_group(
     else:
         books.set_state(group[0].migration, "reverting")
         run_carefully(session, books, runs[0], agreed.settle)
+
+
+def _without_kept(script: Script, session: Session) -> Script:
+    """What a script loses in managed mode is what its other statements lose."""
+    if not script.transactional:
+        return script
+    rest = tuple(statement for statement in script.statements if not dropped(statement, session.dialect))
+    return replace(script, statements=rest)
+
+
+def _managing(
+    session: Session, books: Books, move: Move, agreed: Consent, release: str | None
+) -> Callable[[], Managing] | None:
+    """Managed mode, where it was asked for or something of this migration is kept."""
+    if not agreed.keep and not any(kept.version == move.migration.version for kept in books.kept()):
+        return None
+    return partial(Managing, session, books, move.migration, release, keep=agreed.keep)
 
 
 def _script(move: Move) -> Script:

@@ -83,8 +83,8 @@ class Session(Protocol):
         """Hold off every other runner of this database; a killed one lets go. Raises ``Conflict`` after the wait."""
         ...
 
-    def has_books(self) -> bool:
-        """Whether our own tables are there."""
+    def has_books(self, table: str = "log") -> bool:
+        """Whether our own tables, or this one of them, are there."""
         ...
 
     def prepare_books(self) -> None:

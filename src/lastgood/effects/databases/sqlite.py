@@ -138,9 +138,9 @@ class SqliteSession:
                     time.sleep(0.02)
             yield
 
-    def has_books(self) -> bool:
-        """Whether our own tables are there."""
-        return bool(self._run("SELECT 1 FROM sqlite_schema WHERE name = 'lastgood_log'"))
+    def has_books(self, table: str = "log") -> bool:
+        """Whether our own tables, or this one of them, are there."""
+        return bool(self._run("SELECT 1 FROM sqlite_schema WHERE name = ?", (self.prefix + table,)))
 
     def prepare_books(self) -> None:
         """Nothing: our tables stand beside the others."""
@@ -157,7 +157,7 @@ class SqliteSession:
         rows = self._run(
             "SELECT t.name, c.name, c.dflt_value FROM sqlite_schema t, pragma_table_xinfo(t.name) c"
             " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
-            " AND t.name NOT LIKE 'lastgood!_%' ESCAPE '!'"
+            " AND (t.name NOT LIKE 'lastgood!_%' ESCAPE '!' OR t.name LIKE 'lastgood!_kept!_%' ESCAPE '!')"
         )
         return [
             Column(

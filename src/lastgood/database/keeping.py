@@ -1,0 +1,94 @@
+"""What scripts drop and make, as far as it can be kept and put back: columns and tables, one at a time. Pure.
+
+In managed mode a column or table that a script drops is renamed instead, and where the script of the other direction
+makes it anew, it is renamed back with its rows. What is not recognised here runs as it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lastgood.database.hazards import NAME, unquoted
+from lastgood.database.migration import Dialect, Script, Statement
+from lastgood.database.script import without_comments
+
+KEPT = "lastgood_kept_"
+"""What the names of kept columns, tables (SQLite) and schemas of tables (PostgreSQL) begin with."""
+_DROP_TABLE = re.compile(rf"(?is)drop\s+table\s+(?:if\s+exists\s+)?({NAME})\s*(?:restrict\s*)?")
+_ONE_DROP = rf"drop\s+(?:column\s+)?(?!constraint\b)(?:if\s+exists\s+)?({NAME})\s*(?:restrict\s*)?"
+_DROP_COLUMNS = re.compile(
+    rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+({_ONE_DROP}(?:,\s*{_ONE_DROP})*)"
+)
+_EACH_DROP = re.compile(rf"(?is){_ONE_DROP}")
+_ADD_COLUMN = re.compile(
+    rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+add\s+(?:column\s+)?"
+    rf"(?!constraint\b|primary\b|unique\b|foreign\b|check\b)(?:if\s+not\s+exists\s+)?({NAME})\s"
+)
+_CREATE_TABLE = re.compile(rf"(?is)create\s+table\s+(?:if\s+not\s+exists\s+)?({NAME})\s*\(")
+_ABOUT = re.compile(
+    rf"(?is)(?:alter\s+table\s+(?:only\s+)?|insert\s+into\s+|update\s+(?:only\s+)?"
+    rf"|create\s+(?:unique\s+)?index\s+.*?\son\s+(?:only\s+)?|create\s+(?:constraint\s+)?trigger\s+.*?\son\s+"
+    rf"|comment\s+on\s+table\s+|grant\s+.*?\son\s+(?:table\s+)?)({NAME})"
+)
+_FILL = re.compile(rf"(?im)^[ \t]*--[ \t]*lastgood:fill[ \t]+({NAME})[ \t]*=[ \t]*(.+?)[ \t]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A table, or (with ``column``) a column; names as the catalog has them, a schema left on if it was written."""
+
+    table: str
+    column: str = ""
+
+    def __str__(self) -> str:
+        """``column goods.price``."""
+        return f"column {self.table}.{self.column}" if self.column else f"table {self.table}"
+
+    def is_same(self, other: Thing) -> bool:
+        """Whether both mean one thing, a schema written or not, in any case."""
+        mine, theirs = self.table.lower(), other.table.lower()
+        if "." not in mine or "." not in theirs:
+            mine, theirs = mine.rpartition(".")[2], theirs.rpartition(".")[2]
+        return mine == theirs and self.column.lower() == other.column.lower()
+
+
+def dropped(statement: Statement, dialect: Dialect) -> tuple[Thing, ...]:
+    """What a statement drops, if that is all that it does and it says no CASCADE."""
+    sql = without_comments(statement.sql, dialect)
+    if match := _DROP_TABLE.fullmatch(sql):
+        return (Thing(unquoted(match[1])),)
+    if match := _DROP_COLUMNS.fullmatch(sql):
+        return tuple(Thing(unquoted(match[1]), unquoted(each[1])) for each in _EACH_DROP.finditer(match[2]))
+    return ()
+
+
+def made(statement: Statement, dialect: Dialect) -> Thing | None:
+    """The one column or table that a statement makes."""
+    sql = without_comments(statement.sql, dialect)
+    if match := _CREATE_TABLE.match(sql):
+        return Thing(unquoted(match[1]))
+    if (match := _ADD_COLUMN.match(sql)) and not _has_more_actions(sql[match.end() :]):
+        return Thing(unquoted(match[1]), unquoted(match[2]))
+    return None
+
+
+def _has_more_actions(definition: str) -> bool:
+    depth = 0
+    for character in re.sub(r"'(?:[^']|'')*'", "''", definition):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            return True
+    return False
+
+
+def is_about(statement: Statement, table: Thing, dialect: Dialect) -> bool:
+    """Whether a statement only adds to a table (index, rows, comment), all of which a kept table has already."""
+    match = _ABOUT.match(without_comments(statement.sql, dialect))
+    return match is not None and Thing(unquoted(match[1])).is_same(table)
+
+
+def fills(scripts: Iterable[Script]) -> dict[str, str]:
+    """``{table.column: expression}`` of the marks ``-- lastgood:fill goods.price = 0`` in these scripts."""
+    return {unquoted(match[1]).lower(): match[2] for script in scripts for match in _FILL.finditer(script.text)}
