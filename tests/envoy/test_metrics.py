@@ -56,7 +56,9 @@ def gateway(port: int, upstream: int, **more: object) -> Configuration:
     pay = {"name": "pay", "match": {"path": "/pay"}, "to": "back", "public": True, "guarded": True}
     pay["rewrite"] = {"path": "/500" if more else "/ok"}
     routes = [(f"route:{raw['name']}", Route.model_validate(raw)) for raw in (said, pay)]
-    return configuration(("listener:web", Listener(port=port)), ("upstream:back", back), *routes)
+    preview = model.Gateway.model_validate({"preview": {"header": "x-preview"}})
+    settings = (("gateway:gateway", preview), ("listener:web", Listener(port=port)), ("upstream:back", back))
+    return configuration(*settings, *routes)
 
 
 @contextlib.asynccontextmanager
@@ -136,6 +138,18 @@ async def test_requests_of_guarded_routes_count_as_their_releases_too(machine: M
             await client.get("shop.example", path)
         after = await proxies.requests()
         assert after[2] - before.get(2, 0) == 2
+
+
+async def test_requests_that_a_header_forces_to_a_release_are_not_measured(machine: Machine) -> None:
+    """Else any client could force a rollback, or mask one; that they were served is known all the same."""
+    async with serving(machine) as (proxies, measurements):
+        before, requests = (await measurements.read())["one"].arms, await proxies.requests()
+        client = Client(machine.port)
+        for _ in range(5):
+            assert (await client.get("shop.example", "/500", "x-preview: 1\r\n"))[0] == 500
+        after = (await measurements.read())["one"].arms
+        assert after.get("r2", Counts()) == before.get("r2", Counts())
+        assert (await proxies.requests())[2] > requests.get(2, 0)
 
 
 async def test_a_proxy_that_is_gone_is_left_out_and_one_that_restarts_counts_anew(machine: Machine) -> None:
