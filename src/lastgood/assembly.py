@@ -91,13 +91,22 @@ def make_launches(
 ) -> Launches:
     """How versions are launched: from the journal and the bundles on this machine."""
     from lastgood.effects.launches import Launches
+    from lastgood.release.release import services_of
 
     def release_with(name: str, digest: str) -> int | None:
         numbers = reversed(loop().state.releases)
-        return next((n for n in numbers if loop().release_of(n).parts.get(f"service:{name}") == digest), None)
+        return next((n for n in numbers if services_of(loop().release_of(n)).get(name) == digest), None)
 
     artifacts = make_artifacts(places, secrets.redactor.redact)
-    return Launches(configurations.of, configurations.attached, release_with, artifacts, secrets.resolve, places.logs)
+    return Launches(
+        configurations.of,
+        configurations.attached,
+        release_with,
+        artifacts,
+        secrets.resolve,
+        places.logs,
+        places.state / "functions",
+    )
 
 
 def make_services(

@@ -132,6 +132,7 @@ def why_private(places: Places, path: str) -> str | None:
 def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     """What reads revisions, or why the repository cannot be opened."""
     from lastgood.assembly import make_artifacts
+    from lastgood.effects.functions.installing import build_argv
     from lastgood.effects.git.opening import discover
     from lastgood.effects.git.repository import GitRepository
     from lastgood.effects.secrets import SecretStore
@@ -139,6 +140,7 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     from lastgood.joining_databases import make_databases
     from lastgood.operations.database_maker import DatabaseMaker
     from lastgood.operations.drafting import Drafting
+    from lastgood.operations.function_maker import FunctionMaker
     from lastgood.operations.service_maker import ServiceMaker
 
     try:
@@ -155,7 +157,8 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
         return True
 
     databases = DatabaseMaker(make_databases(places, store))
-    makers = (ServiceMaker(make_artifacts(places, store.redactor.redact)), databases)
+    artifacts = make_artifacts(places, store.redactor.redact)
+    makers = (ServiceMaker(artifacts), FunctionMaker(artifacts, build_argv), databases)
     return Drafting(repository, resolves, makers, why_private=lambda path: why_private(places, path)), ""
 
 

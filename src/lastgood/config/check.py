@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from lastgood.config.configuration import Entry
-from lastgood.config.model import ApiKey, Database, Listener, Policy, Route, Service
+from lastgood.config.model import ApiKey, Database, Function, Listener, Policy, Route, Service
 from lastgood.config.parse import Fragment
 from lastgood.config.protection import listeners_of, policies_on
 from lastgood.config.words import nearest
@@ -39,7 +39,7 @@ class Scene:
             {entry.name: entry.value for entry in shared if entry.kind == "listener"},
             {entry.name: entry.value for entry in shared if entry.kind == "policy"},
             frozenset[str]().union(*(f.declares for f in fragments)),
-            frozenset[str]().union(*(f.upstreams for f in fragments), *(f.services for f in fragments)),
+            frozenset[str]().union(*(f.upstreams for f in fragments), *(f.services | f.functions for f in fragments)),
             all(fragment.readable for fragment in fragments),
         )
 
@@ -194,7 +194,7 @@ def _secrets(entry: Entry) -> list[tuple[tuple[str, ...], str]]:
         return [(("api_key", "clients", client), secret) for client, secret in value.api_key.clients.items()]
     if isinstance(value, Database) and not value.url.startswith("sqlite:"):
         return [(("url",), value.url)]
-    if isinstance(value, Service):
+    if isinstance(value, Service | Function):
         return [(("environment", name), text) for name, text in value.environment.items() if text.startswith("secret:")]
     return []
 

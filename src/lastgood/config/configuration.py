@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, type[model.Section]] = {
     "route": model.Route,
     "upstream": model.Upstream,
     "service": model.Service,
+    "function": model.Function,
     "database": model.Database,
     "bake": model.Bake,
     "gateway": model.Gateway,
@@ -152,6 +153,11 @@ class Configuration:
     def services(self) -> dict[str, model.Service]:
         """Code that we run, by name."""
         return self.of_kind("service")
+
+    @cached_property
+    def functions(self) -> dict[str, model.Function]:
+        """Code that runs only while somebody asks, by name."""
+        return self.of_kind("function")
 
     @cached_property
     def databases(self) -> dict[str, model.Database]:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from lastgood.config.bake import Bake as Bake
 from lastgood.config.bake import Objective as Objective
+from lastgood.config.functions import Function as Function
 from lastgood.config.policies import ApiKey as ApiKey
 from lastgood.config.policies import Cors as Cors
 from lastgood.config.policies import Ip as Ip
@@ -302,5 +303,6 @@ class Root(Section):
     gateway: Gateway = Gateway()
     upstreams: dict[Name, Upstream] = {}
     services: dict[Name, Service] = {}
+    functions: dict[Name, Function] = {}
     databases: dict[Name, Database] = {}
     bake: Bake = Bake()

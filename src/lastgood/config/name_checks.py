@@ -7,7 +7,7 @@ from lastgood.errors import Problem
 
 
 def check_names(fragments: list[Fragment]) -> list[Problem]:
-    """Names given twice, upstreams named like services, and a main file or project that is missing."""
+    """Names given twice, upstreams, services and functions named alike, and a main file or project that is missing."""
     problems = []
     total, names = 0, set[str]()
     for fragment in fragments:
@@ -40,17 +40,19 @@ def _named_twice(fragments: list[Fragment]) -> list[Problem]:
 
 
 def _two_kinds(fragments: list[Fragment]) -> list[Problem]:
-    """Upstreams and services have one name space: a route's ``to`` could mean either."""
-    with_services = [fragment for fragment in fragments if fragment.services]
-    if not with_services:
+    """Upstreams, services and functions have one name space: a route's ``to`` could mean either."""
+    if not any(fragment.services or fragment.functions for fragment in fragments):
         return []
-    upstreams = {name: fragment for fragment in fragments for name in fragment.upstreams}
+    taken = {name: ("an upstream", f) for f in fragments for name in f.upstreams}
     problems = []
-    for fragment in with_services:
-        for name in sorted(fragment.services & upstreams.keys()):
-            other = upstreams[name]
-            where = f"{other.file}:{other.lines[f'upstream:{name}']}"
-            what = f"{name} is the name of a service and of an upstream ({where})"
-            line = fragment.lines[f"service:{name}"]
-            problems.append(Problem(fragment.file, line, what, "routes could mean either; rename one"))
+    for kind in ("service", "function"):
+        mine = [(f, name) for f in fragments for name in sorted(f.services if kind == "service" else f.functions)]
+        for fragment, name in mine:
+            if name in taken:
+                other_kind, other = taken[name]
+                where = f"{other.file}:{other.lines[f'{other_kind.split()[1]}:{name}']}"
+                what = f"{name} is the name of a {kind} and of {other_kind} ({where})"
+                line = fragment.lines[f"{kind}:{name}"]
+                problems.append(Problem(fragment.file, line, what, "routes could mean either; rename one"))
+        taken |= {name: (f"a {kind}", fragment) for fragment, name in mine}
     return problems

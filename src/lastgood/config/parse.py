@@ -25,7 +25,7 @@ from lastgood.errors import Problem
 MAIN_FILE = "lastgood.yaml"
 FOLDER = "lastgood.d/"
 _NAME = re.compile(NAME_PATTERN)
-_NAMED = {"upstreams": "upstream", "services": "service", "databases": "database"}
+_NAMED = {"upstreams": "upstream", "services": "service", "functions": "function", "databases": "database"}
 _GATEWAY_NAMED = {"listeners": "listener", "policies": "policy"}
 _NOTHING: Place = (0, None)
 
@@ -66,7 +66,7 @@ class Fragment:
     sections or files (all but routes and upstreams). ``lines`` has the line of every key the file declares, invalid
     ones included (what is wrong inside is still no unknown name), ``places`` the lines inside of each entry. ``hosts``
     has the routes of each host pattern, ``targets`` and ``uses`` are the names its routes refer to;
-    ``upstreams``, ``services`` and ``declares`` (keys of listeners and policies) what others may refer to.
+    ``upstreams``, ``services``, ``functions`` and ``declares`` (listeners, policies) what others may refer to.
     """
 
     file: str
@@ -82,6 +82,7 @@ class Fragment:
     uses: frozenset[str] = frozenset()
     upstreams: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
     declares: frozenset[str] = frozenset()
     shared: tuple[Entry, ...] = ()
 
@@ -152,6 +153,7 @@ class _Reader:
             uses=frozenset(name for route in values for name in route.use or ()),
             upstreams=self._names("upstream:"),
             services=self._names("service:"),
+            functions=self._names("function:"),
             declares=frozenset(key for key in self.lines if key.startswith(("listener:", "policy:"))),
             shared=tuple(entry for entry in self.entries.values() if entry.kind not in ("route", "upstream")),
         )

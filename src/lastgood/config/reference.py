@@ -44,6 +44,7 @@ _SECTIONS: tuple[tuple[str, type[model.Section]], ...] = (
     ("retry_budget", model.RetryBudget),
     ("health", model.Health),
     ("services.NAME", model.Service),
+    ("functions.NAME", model.Function),
     ("strategy", model.Strategy),
     ("strategy.blue_green", model.BlueGreen),
     ("strategy.rolling", model.Rolling),

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lastgood.config.configuration import Configuration
-from lastgood.config.model import Health, Service
+from lastgood.config.model import Function, Health, Service
+from lastgood.effects.functions.launching import Activated, launch_function
 from lastgood.effects.instances.launch import Launch
 from lastgood.errors import Damaged, LastgoodError, Unavailable
 from lastgood.ports import ARTIFACT, Artifacts, MadeOf
@@ -36,6 +37,7 @@ class Launches:
     artifacts: Artifacts
     resolve: Callable[[str], str]
     logs: Path
+    functions: Path
 
     def launch(self, name: str, digest: str, release: int | None) -> Launch:
         """How to start it; its bundle is checked against its seal. Blocks.
@@ -50,6 +52,9 @@ class Launches:
         made_of = MadeOf.from_json(made)
         bundle = self.artifacts.find(made_of.digest, made_of.seal)
         env, secret_env = self._environment(name, service)
+        if isinstance(service, Function):
+            version, folder = (name, digest or made_of.digest), bundle.folder
+            return launch_function(version, service, folder, self.functions, self.logs, env, secret_env)
         return Launch(
             service.command,
             bundle.folder,
@@ -65,7 +70,10 @@ class Launches:
         """How instances of a version are asked; the defaults where no release has it (any more)."""
         try:
             number = self.release_with(name, digest)
-            return self._service(name, number).health if number is not None else Health()
+            found = self._service(name, number) if number is not None else None
+            if isinstance(found, Function):
+                return Activated()
+            return found.health if found is not None else Health()
         except LastgoodError:
             return Health()
 
@@ -75,13 +83,14 @@ class Launches:
             raise Unavailable(f"no release has the version {digest[:12]} of {name}", next="lastgood history")
         return number
 
-    def _service(self, name: str, number: int) -> Service:
-        service = self.configuration_of(number).services.get(name)
+    def _service(self, name: str, number: int) -> Service | Function:
+        configuration = self.configuration_of(number)
+        service = configuration.services.get(name) or configuration.functions.get(name)
         if service is None:
-            raise Damaged(f"r{number} has no service {name}", next="lastgood doctor")
+            raise Damaged(f"r{number} has no service or function {name}", next="lastgood doctor")
         return service
 
-    def _environment(self, name: str, service: Service) -> tuple[dict[str, str], dict[str, str]]:
+    def _environment(self, name: str, service: Service | Function) -> tuple[dict[str, str], dict[str, str]]:
         ours = {variable: os.environ[variable] for variable in PASSED_ON if variable in os.environ}
         plain = {key: text for key, text in service.environment.items() if not text.startswith(SECRET)}
         secret = {}

@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lastgood.config.model import Health
+from lastgood.effects.functions.asking import is_able
+from lastgood.effects.functions.launching import Activated
 from lastgood.effects.instances.connections import connections_to
 from lastgood.effects.instances.launch import HealthOf, Launch, LaunchOf
 from lastgood.effects.instances.outlet import NoOutlet, Outlet
@@ -172,6 +174,8 @@ class ServiceDriver:
     # --- moving --------------------------------------------------------------------------------------------------
 
     async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
+            if isinstance(health, Activated):
+                return await is_able(port, health.timeout_s)
         """``start``, ``smoke``, ``drain`` and ``stop``; the same again changes nothing."""
         name, digest = step.part.partition(":")[2], str(step.args["digest"])
         match step.verb:

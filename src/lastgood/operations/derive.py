@@ -70,14 +70,14 @@ def settings_with(mine: HasParts, theirs: HasParts, part: Part) -> dict[str, Any
     """``parts``, ``schemas``, ``instances`` and ``moves`` of one, with those of a part taken from another."""
     kind, _, name = part.partition(":")
 
-    def taken(here: Mapping[str, Any], there: Mapping[str, Any], owner: str) -> dict[str, Any]:
-        return {**here, name: there[name]} if kind == owner and name in there else dict(here)
+    def taken(here: Mapping[str, Any], there: Mapping[str, Any], *owners: str) -> dict[str, Any]:
+        return {**here, name: there[name]} if kind in owners and name in there else dict(here)
 
     return {
         "parts": {**mine.parts, part: theirs.parts[part]},
         "schemas": taken(mine.schemas, theirs.schemas, "database"),
-        "instances": taken(mine.instances, theirs.instances, "service"),
-        "moves": taken(mine.moves, theirs.moves, "service"),
+        "instances": taken(mine.instances, theirs.instances, "service", "function"),
+        "moves": taken(mine.moves, theirs.moves, "service", "function"),
     }
 
 

@@ -140,8 +140,9 @@ class Drafting:
         """Files of the configuration and of services that are changed and not committed, if it is checked out."""
         if self.repository.head().oid != drafted.draft.revision:
             return ()
-        services = drafted.configuration.services.values()
-        sources = sorted(service.source for service in services if service.source is not None)
+        services, functions = drafted.configuration.services, drafted.configuration.functions
+        sources = [service.source for service in services.values() if service.source is not None]
+        sources = sorted([*sources, *(function.source for function in functions.values())])
         return tuple(change.path for change in self.repository.uncommitted([MAIN_FILE, MORE_FILES, *sources]))
 
     def _refuse_private_sockets(self, configuration: Configuration) -> None:

@@ -97,11 +97,11 @@ class ServiceMaker:
         if tree is None or key not in self._sources:
             while len(self._sources) >= _SOURCES_KEPT:
                 self._sources.pop(next(iter(self._sources)))
-            self._sources[key] = tuple(_bundle_files(repository.files(revision.oid, folder), folder))
+            self._sources[key] = tuple(bundle_files(repository.files(revision.oid, folder), folder))
         return self._sources[key]
 
 
-def _bundle_files(files: Sequence[TreeFile], folder: str) -> Iterator[BundleFile]:
+def bundle_files(files: Sequence[TreeFile], folder: str) -> Iterator[BundleFile]:
     """Links and submodules are refused by whoever reads them."""
     for file in files:
         content = file.read()

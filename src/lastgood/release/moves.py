@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from lastgood.config.configuration import Configuration
-from lastgood.config.model import Service
+from lastgood.config.model import Function, Service
 from lastgood.release.release import Release
 
 Kind = Literal["blue_green", "rolling", "canary"]
@@ -61,10 +61,11 @@ def move_of(release: Release | None, service: str) -> Move:
 def moves_of(configuration: Configuration) -> dict[str, dict[str, Any]]:
     """What a release keeps of the way its services move, by service, as JSON values."""
     bake_s = configuration.bake.for_s
-    return {name: write_move(move_for(service, bake_s)) for name, service in configuration.services.items()}
+    moving: dict[str, Service | Function] = {**configuration.services, **configuration.functions}
+    return {name: write_move(move_for(service, bake_s)) for name, service in moving.items()}
 
 
-def move_for(service: Service, bake_s: float) -> Move:
+def move_for(service: Service | Function, bake_s: float) -> Move:
     """What a service's settings mean for a release that bakes so long."""
     said = service.strategy
     made: dict[str, Any] = {}

@@ -10,6 +10,8 @@ Part = str
 """What moves on its own: ``gateway``, ``service:NAME``, ``function:NAME``, ``database:NAME``."""
 
 GATEWAY: Part = "gateway"
+RUNNING = ("service:", "function:")
+"""How parts begin whose versions run as processes of ours."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ def changed_parts(old: Release | None, new: Release) -> frozenset[Part]:
 
 
 def services_of(release: Release) -> dict[str, str]:
-    """``{name: digest}`` of the release's services."""
-    return {part.partition(":")[2]: made for part, made in release.parts.items() if part.startswith("service:")}
+    """``{name: digest}`` of the release's services and functions: one name space, versions that move alike."""
+    return {part.partition(":")[2]: made for part, made in release.parts.items() if part.startswith(RUNNING)}
 
 
 def same_traffic(one: Release | None, other: Release | None) -> bool:

@@ -1,0 +1,79 @@
+"""How a version of a function is launched: as its activator, which to everybody else is an instance like any other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lastgood.config.model import Function, Health
+from lastgood.effects.functions.activator import ORDER, Order
+from lastgood.effects.functions.python_runtime import interpreter, python_argv, server_folder
+from lastgood.effects.functions.worker_runtime import worker_argv
+from lastgood.effects.instances.launch import Launch
+
+_BOOT = (
+    "import sys; sys.dont_write_bytecode = True; sys.path.append(sys.argv[1]); "
+    "from lastgood.effects.functions.activator import main; sys.exit(main())"
+)
+
+
+class Activated(Health):
+    """Its activator is asked, not the function: to ask the function would wake it."""
+
+
+def launch_function(
+    version: tuple[str, str],
+    function: Function,
+    bundle: Path,
+    root: Path,
+    logs: Path,
+    env: Mapping[str, str],
+    secret_env: Mapping[str, str],
+    *,
+    first: bool = True,
+) -> Launch:
+    """The activator of a version; ``first``: it proves at once that the version starts. Raises ``Unavailable``."""
+    order = order_for(version, function, bundle, root, first=first)
+    server = server_folder(root)
+    return Launch(
+        (interpreter(), "-I", "-S", "-c", _BOOT, str(server)),
+        bundle,
+        logs / "services",
+        Activated(),
+        {**env, ORDER: json.dumps(asdict(order), sort_keys=True)},
+        secret_env,
+        function.drain_s,
+        function.smoke,
+    )
+
+
+def order_for(version: tuple[str, str], function: Function, bundle: Path, root: Path, *, first: bool) -> Order:
+    """What the activator is to run. Raises ``Unavailable`` for a runtime that is not there."""
+    name, digest = version
+    is_python = function.runtime == "python"
+    argv = python_argv(bundle, server_folder(root)) if is_python else worker_argv(bundle)
+    settings: dict[str, Any] = {
+        "name": name,
+        "version": digest[:12],
+        "folder": str(bundle),
+        "app": function.app,
+        "interface": function.interface,
+        "timeout_s": function.timeout_s,
+        "concurrency": function.concurrency,
+        "memory_mb": function.memory_mb,
+        "body_bytes": function.body_mb * 1024 * 1024,
+    }
+    return Order(
+        name,
+        digest[:12],
+        argv,
+        settings if is_python else {},
+        idle_s=function.idle_s,
+        start_s=function.start_s,
+        memory_mb=function.memory_mb,
+        tidy=is_python,
+        first=first,
+    )

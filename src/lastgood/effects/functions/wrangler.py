@@ -1,0 +1,120 @@
+"""What ``wrangler.toml``, ``wrangler.json`` or ``wrangler.jsonc`` says, as far as we can do it. Nothing is dropped
+silently: what would change what the code sees is refused by name, the rest is warned of.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lastgood.errors import Refused
+
+FILES = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_TRAILING = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+_TAKEN = {"name", "main", "compatibility_date", "compatibility_flags", "vars", "minify", "define"}
+_ELSEWHERE = {
+    "$schema": "",
+    "routes": "routes stand in lastgood.yaml",
+    "route": "routes stand in lastgood.yaml",
+    "workers_dev": "it is reached by the routes of lastgood.yaml",
+    "preview_urls": "lastgood function invoke asks any version",
+    "account_id": "there is no account",
+    "observability": "lastgood logs shows what it prints",
+    "logpush": "lastgood logs shows what it prints",
+    "limits": "its limits stand in lastgood.yaml",
+    "placement": "it runs on this machine",
+    "dev": "there is no development server",
+    "send_metrics": "nothing is sent",
+    "upload_source_maps": "nothing is uploaded",
+    "keep_vars": "variables belong to the version",
+}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Workers project. ``warnings`` say what of it has no meaning here."""
+
+    main: str
+    compatibility_date: str
+    flags: tuple[str, ...]
+    variables: Mapping[str, Any]
+    minify: bool
+    define: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def read_project(file: str, text: str) -> Project:
+    """The project that a file describes. Raises ``Refused`` with everything that is wrong with it."""
+    try:
+        raw = tomllib.loads(text) if file.endswith(".toml") else json.loads(_plain(text))
+    except ValueError as error:
+        raise Refused(f"it cannot be read: {error}", where=file, next="mend it") from None
+    if not isinstance(raw, dict):
+        raise Refused("it is not a mapping", where=file, next="mend it")
+    wrong = [f"`{key}` is not provided here" for key in sorted(raw.keys() - _TAKEN - _ELSEWHERE.keys())]
+    main, date, flags = raw.get("main"), raw.get("compatibility_date"), raw.get("compatibility_flags", [])
+    variables, define = raw.get("vars", {}), raw.get("define", {})
+    if not isinstance(main, str) or main.startswith("/") or ".." in main.split("/"):
+        wrong.append("`main` has to name a file of the project")
+    if not (isinstance(date, str) and _DATE.fullmatch(date)):
+        wrong.append("`compatibility_date` has to be a date such as 2026-07-01")
+    if not (isinstance(flags, list) and all(isinstance(flag, str) for flag in flags)):
+        wrong.append("`compatibility_flags` has to be a list of texts")
+    for key, value in (("vars", variables), ("define", define)):
+        if not isinstance(value, dict):
+            wrong.append(f"`{key}` has to be a mapping")
+    if wrong:
+        raise Refused("\n".join(wrong), where=file, next="take it out or mend it; lastgood.yaml has routes and limits")
+    warnings = tuple(
+        f"{file}: `{key}` has no meaning here: {why}" for key, why in _ELSEWHERE.items() if key in raw and why
+    )
+    return Project(str(main), str(date), tuple(flags), variables, bool(raw.get("minify")), define, warnings)
+
+
+def _plain(text: str) -> str:
+    """JSON with comments and trailing commas as JSON; texts are left alone."""
+    without = _TOKEN.sub(lambda found: found[0] if found[0].startswith('"') else " ", text)
+    return _TRAILING.sub(lambda found: found[1] or "", without)
+
+
+def config_text(project: Project, environment: tuple[str, ...], module: str) -> str:
+    """The configuration of workerd; values of ``environment`` come from its environment when it starts."""
+    bindings = [_binding(name, value) for name, value in sorted(project.variables.items()) if name not in environment]
+    bindings += [f"(name = {_text(name)}, fromEnvironment = {_text(name)})" for name in environment]
+    flags = ", ".join(_text(flag) for flag in project.flags)
+    return f"""\
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (
+      modules = [(name = "index.js", esModule = embed {_text(module)})],
+      compatibilityDate = {_text(project.compatibility_date)},
+      compatibilityFlags = [{flags}],
+      bindings = [{", ".join(bindings)}],
+    )),
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+"""
+
+
+def _binding(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return f"(name = {_text(name)}, text = {_text(value)})"
+    return f"(name = {_text(name)}, json = {_text(json.dumps(value))})"
+
+
+def _text(value: str) -> str:
+    """A text of Cap'n Proto's: escapes as in C."""
+    out = "".join(
+        f"\\{mark}" if mark in '"\\' else mark if mark >= " " and mark != "\x7f" else f"\\x{ord(mark):02x}"
+        for mark in value
+    )
+    return f'"{out}"'

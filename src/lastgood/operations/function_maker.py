@@ -1,0 +1,68 @@
+"""What functions bring into a release: a part for each, made of its code and of its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from lastgood.config.configuration import Configuration, canonical, digest_of
+from lastgood.config.functions import ORIGIN_OF_FUNCTION
+from lastgood.config.model import Function
+from lastgood.config.strategies import HOW_IT_MOVES
+from lastgood.errors import ConfigError, LastgoodError, Problem
+from lastgood.operations.makers import Made, Preparation
+from lastgood.operations.service_maker import bundle_files
+from lastgood.ports import ARTIFACT, Artifacts, MadeOf, Recipe, Repository, Revision
+
+
+def version_of_function(function: Function, artifact: str) -> str:
+    """The digest that names a version: code, settings, references to secrets. How it moves is no part of it."""
+    settings = function.model_dump(mode="json", exclude=set(HOW_IT_MOVES | ORIGIN_OF_FUNCTION))
+    return digest_of(canonical({"artifact": artifact, "function": settings}))
+
+
+@dataclass
+class FunctionMaker:
+    """Makes ``function:NAME`` parts. ``build_argv`` is what installs or bundles, once for each version of the code."""
+
+    artifacts: Artifacts
+    build_argv: Callable[[Function], tuple[str, ...]]
+    kind: str = "function"
+
+    def make(self, configuration: Configuration, revision: Revision, repository: Repository) -> Made:
+        """See ``Maker``. Nothing is installed or bundled: that is its preparation, for a deployment."""
+        parts: dict[str, str] = {}
+        preparations: list[Preparation] = []
+        problems: list[Problem] = []
+        for name, function in configuration.functions.items():
+            entry = configuration.entries[f"function:{name}"]
+            try:
+                folder = function.source.removeprefix("./").rstrip("/")
+                files = tuple(bundle_files(repository.files(revision.oid, folder), folder))
+            except LastgoodError as error:
+                what = f"function {name}: {error.where or function.source}: {error.what}"
+                problems.append(Problem(entry.file, entry.line, what, error.next))
+                continue
+            if not files:
+                what = f"function {name}: {function.source} is no folder of this revision"
+                problems.append(Problem(entry.file, entry.line, what, "name a folder that is committed"))
+                continue
+            recipe = Recipe(name, files, None, self.build_argv(function), function.build_timeout_s)
+            parts[entry.key] = version_of_function(function, recipe.digest)
+            preparations.append(partial(self._prepare, recipe))
+        if problems:
+            raise ConfigError(tuple(problems))
+        return Made(
+            parts,
+            instances=dict.fromkeys(configuration.functions, 1),
+            keep_old_s={
+                name: function.strategy.keep_old_s(configuration.bake.for_s)
+                for name, function in configuration.functions.items()
+            },
+            preparations=tuple(preparations),
+        )
+
+    def _prepare(self, recipe: Recipe) -> Mapping[str, bytes]:
+        bundle = self.artifacts.make(recipe)
+        return {f"{ARTIFACT}:{recipe.name}": MadeOf(bundle.digest, bundle.seal).to_json()}

@@ -1,0 +1,67 @@
+"""A shop whose prices come from a function that Lastgood runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from lastgood.interfaces.demo.load import Load, Probe
+from tests.support.shop import Shop
+
+PYTHON = '''\
+"""Says its word."""
+import os
+WORD = {word!r}
+def app(event, context):
+    return {{"statusCode": 200, "body": WORD + os.environ.get("MORE", "")}}
+'''
+
+
+class FunctionShop(Shop):
+    """Like :class:`Shop`, but every path is a function's."""
+
+    def words(self, more: str = "", *, bake: str = "300ms", keep: str = "60s", runtime: str = "python") -> str:
+        """A lastgood.yaml; ``more`` are further lines of the function."""
+        return (
+            "project: shop\ngateway:\n  listeners:\n"
+            f"    web: {{ port: {self.ports.gateway} }}\n  routes:\n"
+            "    - { name: all, match: { host: shop.example }, to: price, public: true }\n"
+            f"functions:\n  price:\n    source: functions/price\n    runtime: {runtime}\n"
+            f"    drain: 3s\n{more}"
+            + ("" if "strategy" in more else f"    strategy: {{ blue_green: {{ keep_old: {keep} }} }}\n")
+            + f"bake: {{ for: {bake} }}\n"
+        )
+
+    def commit_function(self, files: Mapping[str, str], subject: str, more: str = "", **said: str) -> None:
+        """Commit the function's files and the configuration."""
+        for name, text in files.items():
+            path = self.root / "functions/price" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git("add", "functions")
+        self.commit(self.words(more, **said), subject)
+
+    def say(self, word: str, more: str = "", **said: str) -> None:
+        """Commit a version in Python that answers with a word."""
+        self.commit_function({"main.py": PYTHON.format(word=word)}, f"Say {word}", more, **said)
+
+    def open_with(self, word: str, more: str = "", **said: str) -> None:
+        """Begin with a version that is live and good."""
+        self.begin()
+        self.say(word, more, **said)
+        self.ok("up", "--detach")
+        self.ok("deploy", "--wait", "ended")
+        assert self.get("/visit").body == word
+
+    @contextmanager
+    def visited(self, *, per_second: float = 200.0, connections: int = 4) -> Iterator[Load]:
+        """Visitors on keep-alive connections; none of their requests may fail."""
+        probes = tuple(Probe(f"visitor-{n}", "/visit") for n in range(connections))
+        load = Load(self.ports.gateway, probes, per_second / connections)
+        load.start()
+        try:
+            yield load
+        finally:
+            load.stop()
+        assert len(load.answers) > 20
+        assert load.failed() == []
