@@ -152,3 +152,28 @@ def test_one_service_goes_back_and_the_other_stays(shop: StrategyShop) -> None:
         assert (shop.get("/visit").body, shop.get("/stock").body) == ("one", "many")
     assert shop.live == 3
     assert "held" in shop.run("deploy").said
+
+
+def test_a_shielded_canary_that_fails_everything_is_noticed_by_nobody(shop: StrategyShop) -> None:
+    shop.strategy = "canary: { steps: [50%], hold: 10m, shield: true, keep_old: 60s }"
+    shop.open_with("one", instances=2)
+    with shop.visited() as load:
+        shop.release("broken", wait="converged", instances=2)
+        time.sleep(2.0)
+        shop.run("abort")  # it may be on its way back already: what it counted is no secret to the judge
+        shop.at_rest()
+    assert set(bodies(load)) == {"one"}
+    assert shop.live == 1
+
+
+def test_a_preview_is_seen_by_those_who_ask_and_switched_by_a_promotion(shop: StrategyShop) -> None:
+    shop.strategy = "blue_green: { preview: 10m, keep_old: 60s }"
+    shop.open_with("one")
+    text = shop.words("two").replace("release_header: true", "release_header: true\n  preview: { header: x-preview }")
+    shop.commit(text, "Say two")
+    with shop.visited() as load:
+        shop.ok("deploy", "--wait", "converged")
+        assert (shop.get("/visit").body, shop.get("/visit", {"x-preview": "1"}).body) == ("one", "two")
+        assert set(bodies(load)) == {"one"}
+        shop.ok("promote")
+        assert shop.get("/visit").body == "two"
