@@ -40,10 +40,3 @@ def shared_shop() -> Iterator[Shop]:
         yield made
     finally:
         made.close()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole systems under load want minutes and a quiet machine: all but the story run in ``make test-all``."""
-    for item in items:
-        if "tests/e2e/" in str(item.path) and item.path.name != "test_story.py":
-            item.add_marker(pytest.mark.slow)

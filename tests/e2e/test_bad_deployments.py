@@ -93,6 +93,7 @@ def test_two_deploys_at_once(shop: Shop) -> None:
     assert shop.get("/orders/1").body in ("legacy", "catalog")
 
 
+@pytest.mark.slow
 def test_twenty_deploys_at_once(shop: Shop) -> None:
     """Over the API, all at the same moment: every one is answered, releases are numbered without a gap."""
     from concurrent.futures import ThreadPoolExecutor
@@ -117,6 +118,7 @@ def test_twenty_deploys_at_once(shop: Shop) -> None:
     assert shop.get(f"/new{commits.index(live['revision'])}/1").status == 200
 
 
+@pytest.mark.slow
 def test_a_rollback_with_nothing_to_go_back_to(shop: Shop) -> None:
     shop.begin()
     shop.commit(shop.text(), "Open the shop")
@@ -140,6 +142,7 @@ def test_a_rollback_with_nothing_to_go_back_to(shop: Shop) -> None:
     refuses(shop, "mark", "r9", "bad", code=2, saying=("r9",))
 
 
+@pytest.mark.slow
 def test_only_unproven_releases_to_go_back_to(shop: Shop) -> None:
     """Nothing is known good: refused without a person, who is told what was live before."""
     shop.begin()
@@ -154,6 +157,7 @@ def test_only_unproven_releases_to_go_back_to(shop: Shop) -> None:
     assert shop.get("/orders/1").status == 404
 
 
+@pytest.mark.slow
 def test_a_rollback_that_would_loosen_security(shop: Shop) -> None:
     """Refused without a person, naming the flag; with the flag it goes."""
     shop.open()
@@ -165,6 +169,7 @@ def test_a_rollback_that_would_loosen_security(shop: Shop) -> None:
     assert shop.live == 1
 
 
+@pytest.mark.slow
 def test_an_armed_deployment_is_not_overtaken(shop: Shop) -> None:
     shop.open()
     shop.commit(shop.text(ORDERS), "Take orders")
@@ -190,6 +195,7 @@ def test_options_that_make_no_sense(shared_shop: Shop, options: tuple[str, ...])
     refuses(shared_shop, "deploy", *options, code=2, saying=())
 
 
+@pytest.mark.slow
 def test_a_plan_that_is_out_of_date(shop: Shop) -> None:
     """``--basis``: what was approved is what is done, or nothing is."""
     shop.open()
@@ -201,6 +207,7 @@ def test_a_plan_that_is_out_of_date(shop: Shop) -> None:
     shop.ok("rollback", "--basis", shop.ask("plan", "rollback")["basis"])
 
 
+@pytest.mark.slow
 def test_a_second_up_and_a_second_controller(shop: Shop) -> None:
     shop.open()
     controller = processes.pid(shop.root, processes.CONTROLLER)

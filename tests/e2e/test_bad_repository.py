@@ -10,6 +10,8 @@ from tests.support.configuration import CATALOG, route
 from tests.support.refusals import refuses, unchanged
 from tests.support.shop import Shop
 
+pytestmark = pytest.mark.slow
+
 ORDERS = CATALOG + route("orders", "legacy")
 
 

@@ -6,11 +6,15 @@ import os
 import signal
 import time
 
+import pytest
+
 from tests.support import processes
 from tests.support.configuration import CATALOG, route
 from tests.support.processes import CONTROLLER, SUPERVISOR, eventually
 from tests.support.refusals import refuses
 from tests.support.shop import Shop
+
+pytestmark = pytest.mark.slow
 
 ORDERS = CATALOG + route("orders", "legacy")
 

@@ -12,6 +12,8 @@ from tests.support.processes import eventually
 from tests.support.refusals import unchanged
 from tests.support.shop import Shop
 
+pytestmark = pytest.mark.slow
+
 ORDERS = CATALOG + route("orders", "legacy")
 
 

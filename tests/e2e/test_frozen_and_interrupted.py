@@ -14,6 +14,8 @@ from tests.support.configuration import CATALOG, route
 from tests.support.processes import CONTROLLER, SUPERVISOR, eventually
 from tests.support.shop import VISITOR, Shop
 
+pytestmark = pytest.mark.slow
+
 ORDERS = CATALOG + route("orders", "legacy")
 
 

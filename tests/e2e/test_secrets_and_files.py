@@ -7,9 +7,13 @@ import stat
 import zlib
 from pathlib import Path
 
+import pytest
+
 from tests.support.configuration import CATALOG, PARTNERS, route
 from tests.support.processes import eventually
 from tests.support.shop import Done, Shop
+
+pytestmark = pytest.mark.slow
 
 VALUE = "tOp-sEcret-vAlue-93427"
 OTHER = "rotated-vAlue-55120"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.configuration import CATALOG, route
 from tests.support.refusals import refuses
 from tests.support.shop import Shop
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_way_to_name_a_release(open_shop: Shop) -> None:

@@ -17,6 +17,8 @@ from tests.support.configuration import CATALOG, PARTNERS, fair, route
 from tests.support.processes import eventually
 from tests.support.shop import VISITOR, Shop
 
+pytestmark = pytest.mark.slow
+
 LEGACY = CATALOG.replace("to: catalog", "to: legacy")
 KEY = "a-partners-key-1"
 

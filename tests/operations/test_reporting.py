@@ -44,7 +44,8 @@ def test_a_halt_names_its_choices_and_what_goes_on_serving(pages: Pages) -> None
 def test_what_waits_for_room_and_what_a_proxy_refused_is_shown(pages: Pages) -> None:
     page = pages["status-back"]
     assert page["unjournaled"] == 2
-    assert page["proxies"][1] == {"name": "proxy-2", "connected": False, "acknowledged": None, "refusal": "bad regex"}
+    shown = {"name": "proxy-2", "connected": False, "acknowledged": None, "refusal": "bad regex", "behind": False}
+    assert page["proxies"][1] == shown
 
 
 def test_moments_are_in_utc_with_milliseconds() -> None:

@@ -113,7 +113,8 @@ class GatewayDriver:
             self._moving -= 1
         self._served = {name: step.args[name] for name in ("base", "candidate", "percent")}
         self._served_since_s.setdefault(int(step.args["candidate"] or step.args["base"]), began_s)
-        return {"took_ms": round(proof.took_ms, 3), "acknowledged": proof.acknowledged, "away": proof.away}
+        told = {"took_ms": round(proof.took_ms, 3), "acknowledged": proof.acknowledged, "away": proof.away}
+        return told | ({"waited_ms": round(proof.details.get("waited_ms", proof.took_ms), 3)} if proof.away else {})
 
     async def _traffic(self, args: Mapping[str, Any]) -> Traffic:
         base, candidate = args["base"], args["candidate"]

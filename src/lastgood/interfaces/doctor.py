@@ -200,6 +200,13 @@ def _proxies(status: dict[str, Any] | LastgoodError) -> Iterator[Check]:
     for proxy in status["proxies"]:
         if proxy["refusal"]:
             yield Check(proxy["name"], "fail", f"it refused: {proxy['refusal']}", f"lastgood logs {proxy['name']}")
+        elif proxy.get("behind"):
+            yield Check(
+                proxy["name"],
+                "fail",
+                "connected, but it has not acknowledged what is served: is it frozen?",
+                f"lastgood logs {proxy['name']}; it is started anew when it ends: kill -9 its process",
+            )
         elif proxy["connected"]:
             yield Check(proxy["name"], "ok", "connected")
         else:

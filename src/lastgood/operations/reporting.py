@@ -85,7 +85,7 @@ def convergence(found: Deployment) -> dict[str, Any] | None:
     """The proof of the newest shift of traffic: who acknowledged, how fast, and what the left release still got.
 
     ``effective_ms`` runs from the moment the verb was received, over planning and the journal, to the last
-    acknowledgement; ``push_ms`` is its last leg.
+    acknowledgement; ``push_ms`` is its last leg, ``waited_ms`` how long those that are away were waited for.
     """
     if found.plan is None:
         return None
@@ -111,6 +111,8 @@ def _proof(found: Carried, requested_at: Stamp) -> dict[str, Any] | None:
         "of": len(acknowledged) + len(away),
         "push_ms": result.get("took_ms"),
     }
+    if "waited_ms" in result:
+        proof["waited_ms"] = result["waited_ms"]
     same_boot = progress.started.boot_id == requested_at.boot_id
     if found.plan.goes_back and not found.replanned and same_boot and "began_s" in result:
         waited_ms = (float(result["began_s"]) - requested_at.boot_s) * 1000
@@ -155,7 +157,13 @@ def status(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> dict[
         "live": release(live, view) if live is not None else None,
         "deployment": deployment(active, view) if active else None,
         "proxies": [
-            {"name": p.name, "connected": p.connected, "acknowledged": p.acknowledged, "refusal": p.refusal}
+            {
+                "name": p.name,
+                "connected": p.connected,
+                "acknowledged": p.acknowledged,
+                "refusal": p.refusal,
+                "behind": p.behind,
+            }
             for p in proxies
         ],
         "gateway": {name: view.observed.value("gateway", name) for name in ("base", "candidate", "percent")},

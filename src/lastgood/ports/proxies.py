@@ -11,17 +11,24 @@ from lastgood.gateway.snapshot import Traffic
 
 @dataclass(frozen=True, slots=True)
 class ProxyState:
-    """One proxy: its node id, whether it is connected, the snapshot it acknowledged, its words if it refused one."""
+    """One proxy: its node id, whether it is connected, the snapshot it acknowledged, its words if it refused one.
+
+    ``behind``: it is connected and did not answer when it was told last; what it serves may be older.
+    """
 
     name: str
     connected: bool
     acknowledged: str | None = None
     refusal: str | None = None
+    behind: bool = False
 
 
 @dataclass(frozen=True)
 class Convergence:
-    """Proof that a push is in effect: milliseconds from the push to the last acknowledgement, and by whom."""
+    """Proof that a push is in effect: milliseconds from the push to the last acknowledgement, and by whom.
+
+    ``details["waited_ms"]``: how long was waited for those that are away, too.
+    """
 
     digest: str
     acknowledged: tuple[str, ...]

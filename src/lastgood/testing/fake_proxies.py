@@ -113,7 +113,8 @@ class FakeProxies:
         if has_it:
             self._accepted = traffic
         away = tuple(sorted(set(self._proxies) - set(has_it)))
-        return Convergence(digest, tuple(sorted(has_it)), away, 1.0, {"silent": silent})
+        waited_ms = 1000 * self._timeout_s if silent else 1.0
+        return Convergence(digest, tuple(sorted(has_it)), away, 1.0, {"silent": silent, "waited_ms": waited_ms})
 
     async def requests(self) -> Mapping[int, int]:
         """See ``ports.Proxies``."""
@@ -126,9 +127,13 @@ class FakeProxies:
     def states(self) -> tuple[ProxyState, ...]:
         """See ``ports.Proxies``."""
         return tuple(
-            ProxyState(name, proxy.connected, proxy.acknowledged, proxy.refusal)
+            ProxyState(name, proxy.connected, proxy.acknowledged, proxy.refusal, behind=self._is_behind(proxy))
             for name, proxy in sorted(self._proxies.items())
         )
+
+    def _is_behind(self, proxy: _Proxy) -> bool:
+        served = digest_of_traffic(self._target) if self._target else None
+        return proxy.connected and proxy.hangs and proxy.acknowledged != served
 
     def _push(self, traffic: Traffic) -> list[str]:
         """Tell every proxy; the names of those that do not answer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.gateway.compile.envoy_world import World
 
 
@@ -271,6 +273,28 @@ async def test_timeouts_and_retries_only_of_the_methods_named(world: World) -> N
     assert (await world.get("/codes", method="POST")).status_code == 200
     one.answers = [409]
     assert (await world.get("/codes")).status_code == 409
+
+
+async def test_a_budget_limits_how_many_retries_there_are_at_once(world: World) -> None:
+    """Everything fails: without a budget each request is tried twice, with one only so many at a time."""
+    retries = {"attempts": 1, "on": ["5xx"]}
+    budgets = {"small": {"percent": "1%", "minimum": 1}, "large": {"percent": "100%", "minimum": 100}}
+    one = world.upstreams["one"]
+    tried = {}
+    for name, budget in budgets.items():
+        upstream = {"endpoints": [f"127.0.0.1:{one.port}"], "retry_budget": budget}
+        await world.serve(world.shop(routes=[_route("r", "/*", retries=retries)], upstreams={"one": upstream}))
+        before = await world.counters("upstream_rq_retry")
+        one.delay_s, one.answers = 0.1, [500] * 80
+        answers = await asyncio.gather(*(world.get(f"/{n}") for n in range(20)))
+        after = await world.counters("upstream_rq_retry")
+        tried[name] = {key: after.get(key, 0) - before.get(key, 0) for key in after}
+        assert {answer.status_code for answer in answers} <= {200, 500}
+        one.answers = []
+    assert sum(n for key, n in tried["large"].items() if key.endswith("upstream_rq_retry")) == 20
+    small = sum(n for key, n in tried["small"].items() if key.endswith("upstream_rq_retry"))
+    assert 1 <= small < 10
+    assert sum(n for key, n in tried["small"].items() if key.endswith("retry_overflow")) == 20 - small
 
 
 async def test_a_path_is_looked_at_after_it_was_made_plain(world: World) -> None:

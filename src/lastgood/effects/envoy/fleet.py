@@ -23,6 +23,9 @@ class _Member:
     doubts: Doubts = frozenset()
     acknowledged: str | None = None
     refusal: Refusal | None = None
+    silent: bool = False
+    effective: tuple[Snapshot, float] | None = None
+    """The newest state it has, and since when (seconds of ``perf_counter``)."""
 
     def has(self, target: Snapshot) -> bool:
         link = self.link
@@ -98,8 +101,9 @@ class Fleet:
     async def push(self, snapshot: Snapshot, *, timeout_s: float | None = None) -> Convergence:
         """Bring every proxy to this state; returns once all that can be waited for have acknowledged.
 
-        ``took_ms`` ends with the last acknowledgement of what carries traffic; ``details`` has ``settled_ms`` (removals
-        too) and ``silent``, connected proxies that neither accepted nor refused in time (listed as away as well).
+        ``took_ms`` ends with the last acknowledgement of what carries traffic; ``details`` has ``waited_ms`` (for those
+        that did not acknowledge, too), ``settled_ms`` (removals too) and ``silent``, connected proxies that neither
+        accepted nor refused in time (listed as away as well).
         Raises ``Rejected`` once the last accepted state is back, ``Conflict`` when a newer push has begun.
         """
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
@@ -111,22 +115,38 @@ class Fleet:
         refused = self._refused()
         if refused:
             await self._go_back(snapshot, refused, timeout_s)
-        took_ms = (time.perf_counter() - started_s) * 1000
+        waited_ms = (time.perf_counter() - started_s) * 1000
         present = self._present()
         acknowledged = tuple(name for name, member in present.items() if member.has(snapshot))
         away = tuple(name for name in present if name not in acknowledged)
         if acknowledged:
             self.accepted = snapshot
         silent = [name for name in away if present[name].link]
+        for name, member in present.items():
+            member.silent = name in silent
+        took_ms = self._effective_ms(snapshot, acknowledged, started_s) if away else waited_ms
         self._open_removals()
         await self._wait(epoch, timeout_s, lambda member: not member.has(snapshot) or _settled(member))
         settled_ms = (time.perf_counter() - started_s) * 1000
-        return Convergence(snapshot.digest, acknowledged, away, took_ms, {"settled_ms": settled_ms, "silent": silent})
+        details = {"waited_ms": waited_ms, "settled_ms": settled_ms, "silent": silent}
+        return Convergence(snapshot.digest, acknowledged, away, took_ms, details)
+
+    def _effective_ms(self, snapshot: Snapshot, acknowledged: Iterable[str], started_s: float) -> float:
+        """When the last of these had it; not when it was clear that others do not answer."""
+        since = [effective for name in acknowledged if (effective := self._members[name].effective) is not None]
+        moments_s = [at_s for made, at_s in since if made is snapshot]
+        return max([0.0, *((at_s - started_s) * 1000 for at_s in moments_s)])
 
     def states(self) -> tuple[ProxyState, ...]:
         """Every proxy that is expected or connected, by name."""
         return tuple(
-            ProxyState(name, member.link is not None, member.acknowledged, self._words(member.refusal))
+            ProxyState(
+                name,
+                member.link is not None,
+                member.acknowledged,
+                self._words(member.refusal),
+                behind=member.silent and member.link is not None,
+            )
             for name, member in self._present().items()
         )
 
@@ -189,7 +209,9 @@ class Fleet:
         if conversation.refusal:
             member.refusal = conversation.refusal
         elif conversation.effective and conversation.target:
-            member.acknowledged = conversation.target.digest
+            member.acknowledged, member.silent = conversation.target.digest, False
+            if member.effective is None or member.effective[0] is not conversation.target:
+                member.effective = (conversation.target, time.perf_counter())
             if self._removals_open:
                 link.open_removals()
         self._wake()

@@ -48,7 +48,9 @@ def _away(convergence: Mapping[str, Any]) -> list[str]:
     if not away:
         return []
     told = "is away: what it serves is unknown" if len(away) == 1 else "are away: what they serve is unknown"
-    return [f"{listed(away)} {told}"]
+    waited_ms = convergence.get("waited_ms")
+    waited = f" (waited for {milliseconds(waited_ms)})" if waited_ms is not None else ""
+    return [f"{listed(away)} {told}{waited}"]
 
 
 def _left(found: Mapping[str, Any], convergence: Mapping[str, Any]) -> list[str]:

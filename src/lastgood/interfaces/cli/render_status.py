@@ -103,6 +103,7 @@ def _proxies(found: Mapping[str, Any]) -> list[str]:
     rows = []
     for proxy in found["proxies"]:
         told = "connected" if proxy["connected"] else "away: what it serves is unknown"
+        told = "connected, has not acknowledged what is served" if proxy.get("behind") else told
         refusal = f"refused: {proxy['refusal']}" if proxy["refusal"] else ""
         rows.append([f"{proxy['name']}:", told, refusal])
     return columns(rows) if rows else ["proxies: none"]

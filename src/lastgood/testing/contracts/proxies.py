@@ -116,14 +116,17 @@ async def a_proxy_that_is_gone_is_away(subject: Subject) -> None:
 
 
 async def a_proxy_that_hangs_is_not_waited_for_for_ever(subject: Subject) -> None:
-    """It is away; when it answers again it has the current state."""
+    """It is away, and said to be behind while it is connected; when it answers again it has the current state."""
     await subject.proxies.serve(Traffic(subject.generation(1)))
     await subject.hang("two")
     proof = await _bounded(subject, Traffic(subject.generation(2)))
     assert (proof.acknowledged, proof.away) == (("one",), ("two",))
     assert _state(subject, "two").acknowledged != proof.digest
+    assert (_state(subject, "one").behind, _state(subject, "two").behind) == (False, True)
+    assert proof.took_ms < proof.details["waited_ms"], "when it is effective where it is, beside how long was waited"
     await subject.heal("two")
     assert _state(subject, "two").acknowledged == proof.digest
+    assert not _state(subject, "two").behind
     assert await subject.send(10) == {2: 10}
 
 
