@@ -159,7 +159,9 @@ class Loop:
         except Exception as error:
             asked.answer.set_exception(error)
             return
-        asked.answer.set_result(outcome.answer)
+        # The effect that has just begun goes first, then its message to the proxies, then the answer.
+        turn = asyncio.get_running_loop()
+        turn.call_soon(turn.call_soon, asked.give, outcome.answer)
 
     def _begin(self, bodies: list[tuple[int | None, ev.Body]], at: Stamp) -> None:
         """Write a request together with the first steps it leads to: one commit lies between a verb and its effect."""

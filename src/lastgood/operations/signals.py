@@ -20,6 +20,11 @@ class Asked:
     answer: asyncio.Future[Mapping[str, Any]]
     at: Stamp
 
+    def give(self, answer: Mapping[str, Any]) -> None:
+        """Answer, unless nobody waits any more."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
 
 @dataclass(frozen=True, slots=True)
 class Done:

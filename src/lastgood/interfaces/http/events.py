@@ -11,6 +11,8 @@ from lastgood.release import events as ev
 from lastgood.release.events import Event, write_body
 
 KEPT = 2000
+WAKE_S = 0.002
+"""Listeners hear of an event a moment later, and of several at once: what moves requests goes first."""
 
 
 class Feed:
@@ -20,12 +22,18 @@ class Feed:
         self._events: list[Event] = []
         self._changed = asyncio.Event()
         self._closed = False
+        self._waking: asyncio.TimerHandle | None = None
 
     def publish(self, event: Event) -> None:
         """A new event."""
         self._events.append(event)
         if len(self._events) > 2 * KEPT:
             del self._events[:KEPT]
+        if self._waking is None:
+            self._waking = asyncio.get_running_loop().call_later(WAKE_S, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = None
         self._changed.set()
         self._changed = asyncio.Event()
 
