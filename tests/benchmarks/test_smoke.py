@@ -61,6 +61,15 @@ def test_a_killed_controller_comes_back_and_costs_no_request() -> None:
         assert min(row["before_mib"], row["after_mib"], row["envoy_mib"]) > 10
 
 
+def test_a_service_goes_back_warm_and_cold_without_a_failed_request() -> None:
+    made = run("services")
+    for row in rows(made):
+        assert row["failed"] == 0
+        assert row["sent"] > 100
+    assert min(made.raw["not there"]["start"]) > 0
+    assert max(made.raw["warm"]["start"]) == 0, "what is warm is not started"
+
+
 @pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.__name__)
 def test_a_peer_can_be_changed_there_and_back(kind: type[Peer]) -> None:
     if kind.__name__ in ("Caddy", "Traefik") and not VENV.exists():

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from lastgood import bootstrap
+from lastgood.release import events as ev
+from lastgood.settings import Places
 from tests.support import processes
 from tests.support.processes import CONTROLLER, SUPERVISOR, eventually
 from tests.support.services import CODE, ServiceShop, bodies
@@ -22,6 +25,17 @@ def shop() -> Iterator[ServiceShop]:
     made = ServiceShop()
     yield made
     made.close()
+
+
+def began_with_its_request(shop: ServiceShop, number: int, step: str) -> bool:
+    """Whether a step was written as started together with the request."""
+    journal = bootstrap.open_journal(Places(shop.root, shop.state), read_only=True)
+    try:
+        events = [event for event in journal.read() if event.deployment == number]
+    finally:
+        journal.close()
+    asked = next(event.at for event in events if isinstance(event.body, ev.Requested))
+    return any(isinstance(e.body, ev.StepStarted) and e.body.step == step and e.at == asked for e in events)
 
 
 def test_forward_and_back_lose_no_request(shop: ServiceShop) -> None:
@@ -38,6 +52,7 @@ def test_forward_and_back_lose_no_request(shop: ServiceShop) -> None:
     assert shop.live == 1
     steps = [step["id"] for step in shop.ask("report", "d3")["steps"]]
     assert not any(step.startswith("start") for step in steps), "nothing had to be started"
+    assert began_with_its_request(shop, 3, "shift"), "one commit lies between the verb and its effect"
     eventually(lambda: set(shop.pids().values()), lambda pids: pids == before)
 
 

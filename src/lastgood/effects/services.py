@@ -29,13 +29,18 @@ from lastgood.effects.instances.ports import free_port
 from lastgood.effects.instances.probing import probe, smoke
 from lastgood.effects.instances.vitals import Instance, Vitals, instance_of
 from lastgood.errors import Failed, LastgoodError, Unavailable
-from lastgood.ports import Processes
+from lastgood.ports import Processes, ProcessState
 from lastgood.release.observed import Fact
 from lastgood.release.step import Step
 
 CRASHES = 3
 """Restarts within a minute after which a version that is not ready is said to fail."""
 LOOK_S = 0.03
+FRESH_S = 1.0
+"""For so long what the supervisor said is not asked again: that an instance ended is known from the kernel, that it is
+well from its probes, and what we start and stop ourselves we look at afterwards. A rollback waits for this look.
+"""
+LIST_S = 2.0
 PUBLISH_S = 5.0
 QUIET_LOOKS = 2
 """Looks in a row without a connection: one alone may fall between two requests."""
@@ -61,6 +66,7 @@ class ServiceDriver:
         self._redact = redact
         self._launches: dict[tuple[str, str], Launch] = {}
         self._instances: tuple[Instance, ...] | None = None
+        self._asked_s = 0.0
         self._draining: set[str] = set()
         self._publishing: asyncio.Task[None] | None = None
         self.vitals = Vitals(self._probe)
@@ -70,7 +76,7 @@ class ServiceDriver:
 
     async def observe(self) -> Sequence[Fact]:
         """Ask the supervisor what runs; every instance is asked beside that, and what it said last is what counts."""
-        instances = await self._look()
+        instances = await self._look(at_most_s=FRESH_S)
         facts = []
         for name, digest in sorted({(each.name, each.digest) for each in instances}):
             mine = [each for each in instances if (each.name, each.digest) == (name, digest)]
@@ -116,14 +122,25 @@ class ServiceDriver:
         if self._publishing is not None:
             self._publishing.cancel()
 
-    async def _look(self) -> tuple[Instance, ...]:
-        found = [made for state in await self._processes.list() if (made := instance_of(state)) is not None]
-        instances = tuple(each for each in found if each.state.phase != "stopping")
+    async def _look(self, at_most_s: float = 0.0) -> tuple[Instance, ...]:
+        instances = self._instances
+        if instances is None or self.vitals.woken.is_set() or time.monotonic() - self._asked_s >= at_most_s:
+            asked_s = time.monotonic()
+            found = [made for state in await self._list() if (made := instance_of(state)) is not None]
+            instances = tuple(each for each in found if each.state.phase != "stopping")
+            self._asked_s = asked_s
         await self.vitals.look((each for each in instances if each.key not in self._draining), self._health)
         self._instances = instances
         self._draining &= {each.key for each in instances}
         self._publish_changes()
         return instances
+
+    async def _list(self) -> tuple[ProcessState, ...]:
+        try:
+            async with asyncio.timeout(LIST_S):
+                return await self._processes.list()
+        except TimeoutError:
+            raise Unavailable(f"the supervisor does not answer within {LIST_S:g} s", next="lastgood doctor") from None
 
     def _publish_changes(self) -> None:
         if self._publishing is not None and not self._publishing.done():
@@ -165,6 +182,8 @@ class ServiceDriver:
         launch = self._launches.get((instance.name, instance.digest))
 
         async def ask(port: int, health: Health) -> bool:
+            if isinstance(health, Activated):
+                return await is_able(port, health.timeout_s)
             if launch is None:
                 return await probe(port, health)
             return await probe(port, health, folder=launch.folder, env={**launch.env, **launch.secret_env})
@@ -174,18 +193,19 @@ class ServiceDriver:
     # --- moving --------------------------------------------------------------------------------------------------
 
     async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
-            if isinstance(health, Activated):
-                return await is_able(port, health.timeout_s)
         """``start``, ``smoke``, ``drain`` and ``stop``; the same again changes nothing."""
         name, digest = step.part.partition(":")[2], str(step.args["digest"])
-        match step.verb:
-            case "start":
-                return await self._start(name, digest, int(step.args["release"]), int(step.args["instances"]))
-            case "smoke":
-                return await self._smoke(name, digest, int(step.args["release"]))
-        keep, drain_s = int(step.args.get("keep", 0)), float(step.args.get("drain_s", 0.0))
-        going = await self._going(name, digest, keep)
-        return await (self._drain(going, drain_s) if step.verb == "drain" else self._stop(going, drain_s))
+        try:
+            match step.verb:
+                case "start":
+                    return await self._start(name, digest, int(step.args["release"]), int(step.args["instances"]))
+                case "smoke":
+                    return await self._smoke(name, digest, int(step.args["release"]))
+            keep, drain_s = int(step.args.get("keep", 0)), float(step.args.get("drain_s", 0.0))
+            going = await self._going(name, digest, keep)
+            return await (self._drain(going, drain_s) if step.verb == "drain" else self._stop(going, drain_s))
+        finally:
+            self._asked_s = 0.0
 
     async def _start(self, name: str, digest: str, release: int, count: int) -> Mapping[str, Any]:
         launch = await self._launch(name, digest, release)

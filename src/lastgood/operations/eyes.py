@@ -27,6 +27,11 @@ class Eyes:
                 unknown.add(kind)
         self.observed = Observed.of(facts, unknown)
 
+    async def freshen(self) -> None:
+        """Look at what changes by itself, before a request is decided; its driver answers from what it knows."""
+        if "service" in self._world.drivers:
+            await self.look("service")
+
     async def look(self, part: str) -> None:
         """Look at one kind of parts again."""
         kind = kind_of(part)

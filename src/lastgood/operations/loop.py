@@ -18,7 +18,7 @@ from lastgood.operations.signals import Asked, Done
 from lastgood.operations.world import Request, View, World
 from lastgood.ports import Stamp
 from lastgood.release import events as ev
-from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide
+from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide, unmet
 from lastgood.release.observed import Observed
 from lastgood.release.release import Release
 from lastgood.release.state import State, evolve, fold
@@ -144,6 +144,7 @@ class Loop:
         if isinstance(signal, Done):
             await self._take(signal)
         else:
+            await self._eyes.freshen()
             self._decide_request(signal)
         return True
 
@@ -168,9 +169,9 @@ class Loop:
         epoch = self._world.journal.epoch
         ahead = fold((ev.Event(0, epoch, owner, at, body) for owner, body in bodies), self.state)
         plans = any(isinstance(body, ev.Planned) for _, body in bodies)
-        # What has a guard is looked at first, in its turn.
+        # What has a guard that does not hold by the look just taken is looked at again, in its turn.
         decided = decide(ahead, self.observed, at) if plans else ()
-        first = [command for command in decided if isinstance(command, Perform) and not command.step.guard]
+        first = [it for it in decided if isinstance(it, Perform) and unmet(it.step, self.observed) is None]
         started = [(c.deployment, ev.StepStarted(c.step.id, c.attempt)) for c in first]
         self._write([*bodies, *started], back=goes_back(bodies), at=at, asked=True, ahead=(len(bodies), ahead))
         for command in first:
