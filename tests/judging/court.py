@@ -65,9 +65,9 @@ class Court:
         configurations = Configurations(FakeJournal(self.pages))
         return Judging(self.made.loop, self.counters, self.evidence, self.clock, configurations.of)
 
-    async def first(self) -> None:
+    async def first(self, path: str = "/*") -> None:
         """r1 is live and known good."""
-        self.commit("/*", "for: 50ms")
+        self.commit(path, "for: 50ms")
         await self.made.verbs.deploy("main", DeployAsk(by="test"))
         await self.made.at_rest()
 

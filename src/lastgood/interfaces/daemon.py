@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from lastgood.assembly import make_artifacts
 from lastgood.effects.envoy.supervised import ensure_proxies
 from lastgood.effects.processes.client import ensure_supervisor
 from lastgood.effects.processes.holder import holder, holder_lives
+from lastgood.effects.secrets import SecretStore
 from lastgood.effects.system_clock import SystemClock
 from lastgood.errors import Conflict, Fenced, LastgoodError
+from lastgood.interfaces.http.alerts import KEY, AlertDoor
 from lastgood.interfaces.http.app import Control, make_app
 from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.http.listening import SocketServer, is_proxy
@@ -90,7 +93,8 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     about = {"pid": os.getpid(), "epoch": made.journal.epoch, "follows": made.options.follow}
-    api = Control(feed, stop=stopping.set, refresh=made.gateway.refresh, about=lambda: about)
+    door = AlertDoor(partial(SecretStore(made.places.secrets).resolve, KEY))
+    api = Control(feed, stop=stopping.set, refresh=made.gateway.refresh, about=lambda: about, door=door)
     refuses = is_proxy(str(bootstrap.run_root(made.places) / "processes"))
     server = SocketServer(make_app(made.verbs, api), bootstrap.api_socket(made.places), refuses)
     watches: list[Coroutine[Any, Any, None]] = [

@@ -13,6 +13,7 @@ from lastgood.config.configuration import Configuration
 from lastgood.config.diff import diff
 from lastgood.errors import LastgoodError, Unavailable, UsageError
 from lastgood.operations import reporting, steer
+from lastgood.operations.alerting import heed, read_alerts
 from lastgood.operations.comparisons import Comparisons
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import Schemas
@@ -182,6 +183,11 @@ class Verbs:
 
     def _loosens(self, source: Release, target: Release) -> tuple[str, ...]:
         return tuple(one.text for one in self._between(source.number, target.number) if one.effect == "loosens")
+
+    async def heed(self, raw: Any) -> list[dict[str, Any]]:
+        """Do what the alerts of a webhook ask for, one after the other."""
+        alerts = read_alerts(raw)
+        return [dict(await self.loop.ask(partial(heed, alert, self._commit, self._loosens))) for alert in alerts]
 
     # --- the small verbs ---------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from lastgood.errors import (
     Unavailable,
     UsageError,
 )
+from lastgood.interfaces.http.alerts import AlertDoor, add_alerts
 from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.http.metrics import render_metrics
 from lastgood.operations.deploy import DeployAsk
@@ -119,9 +120,15 @@ class Control:
     """What the API needs beyond the verbs: the feed of events, and what the controller itself can be asked to do."""
 
     def __init__(
-        self, feed: Feed, *, stop: Callable[[], None], refresh: Callable[[], Any], about: Callable[[], dict[str, Any]]
+        self,
+        feed: Feed,
+        *,
+        stop: Callable[[], None],
+        refresh: Callable[[], Any],
+        about: Callable[[], dict[str, Any]],
+        door: AlertDoor | None = None,
     ) -> None:
-        self.feed, self.stop, self.refresh, self.about = feed, stop, refresh, about
+        self.feed, self.stop, self.refresh, self.about, self.door = feed, stop, refresh, about, door
 
 
 def make_app(verbs: Verbs, control: Control) -> FastAPI:
@@ -132,6 +139,8 @@ def make_app(verbs: Verbs, control: Control) -> FastAPI:
     _add_moves(app, verbs)
     _add_looks(app, verbs, control)
     _add_control(app, verbs, control)
+    if control.door is not None:
+        add_alerts(app, verbs, control.door)
     return app
 
 
