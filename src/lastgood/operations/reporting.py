@@ -216,8 +216,11 @@ def way_back(
     stays_ahead: Sequence[str] = (),
     only: tuple[str, int] | None = None,
 ) -> dict[str, Any]:
-    """What a rollback reverts, keeps, loosens and loses, and what blocks it."""
+    """What a rollback reverts, keeps, loosens, loses; ``blocked`` is all that stands in its way, with its remedy."""
     found = list(changes)
+    loosens = [one.text for one in found if one.effect == "loosens"]
+    wants = [f"it loosens security ({len(loosens)}): --accept-loosening"] if loosens else []
+    wants += ["data would be lost: --accept-loss"] if loses else []
     kept = [part for part in planned.source.parts if planned.source.parts[part] == planned.target.parts.get(part)]
     return {
         "from": planned.source.number,
@@ -228,8 +231,8 @@ def way_back(
         "reverts": [change(one) for one in found],
         "keeps": [*sorted(kept), *stays_ahead, *stays_revoked],
         "loses": list(loses),
-        "loosens": [one.text for one in found if one.effect == "loosens"],
-        "blocked": list(blocked),
+        "loosens": loosens,
+        "blocked": [*blocked, *wants],
         "steps": [{"id": step.id, "part": step.part, "shows": step.shows} for step in planned.plan.steps],
         "basis": basis,
     }

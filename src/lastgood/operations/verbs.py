@@ -164,11 +164,14 @@ class Verbs:
             changes,
             view.observed.basis(),
             stays_revoked=unusable_clients(target, self.why_unusable),
-            blocked=unusable_keys(target, self.why_unusable),
+            blocked=(*self._damaged(), *unusable_keys(target, self.why_unusable)),
             loses=losses,
             stays_ahead=stays_ahead(planned, view.observed),
             only=(mixed.part, mixed.other.number) if mixed is not None else None,
         )
+
+    def _damaged(self) -> tuple[str, ...]:
+        return () if self.loop.damage is None else (f"{self.loop.damage.what}: lastgood doctor --salvage",)
 
     def _commit(self, text: str) -> str | None:
         if self.drafting is None:
