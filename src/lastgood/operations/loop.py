@@ -13,7 +13,7 @@ from typing import Any
 from lastgood.errors import Damaged, Fenced, LastgoodError, Unavailable
 from lastgood.operations import replan
 from lastgood.operations.eyes import Eyes
-from lastgood.operations.record import Record, goes_back
+from lastgood.operations.record import Record, goes_back, with_result
 from lastgood.operations.signals import Asked, Done
 from lastgood.operations.world import Request, View, World
 from lastgood.ports import Stamp
@@ -248,7 +248,7 @@ class Loop:
         performs = []
         for command in acts:
             if isinstance(command, Append):
-                bodies.append((command.deployment, self._with_result(command.body)))
+                bodies.append((command.deployment, with_result(command.body, self._performed)))
             elif isinstance(command, Perform):
                 if (why := await self._eyes.unmet(command.step)) is None:
                     performs.append(command)
@@ -258,12 +258,6 @@ class Loop:
         durable = self._write(bodies, back=back)
         for perform in performs if durable or back else ():
             self._perform(perform)
-
-    def _with_result(self, body: ev.Body) -> ev.Body:
-        """The engine ends a step whose ``until`` holds; what its effect came to is known here."""
-        if isinstance(body, ev.StepEnded) and body.step in self._performed:
-            return replace(body, result=self._performed[body.step])
-        return body
 
     async def _swept(self, acts: Sequence[object]) -> Replan | None:
         """Before a way back is over: what the plan before it had under way may have come to something after all."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import takewhile
+from typing import Any
 
 from lastgood.ports import Journal, JournalFull, Stamp
-from lastgood.release.events import AbortAsked, Body, Event, Judged, Planned
+from lastgood.release.events import AbortAsked, Body, Event, Judged, Planned, StepEnded
 
 Owned = tuple[int | None, Body]
 """A body and the deployment it belongs to."""
@@ -53,3 +56,10 @@ def goes_back(events: list[Owned]) -> bool:
     plans = [body.plan.goes_back for _, body in events if isinstance(body, Planned)]
     gives_up = any(isinstance(b, AbortAsked) or (isinstance(b, Judged) and b.verdict == "bad") for _, b in events)
     return all(plans) if plans else gives_up
+
+
+def with_result(body: Body, performed: Mapping[str, Mapping[str, Any]]) -> Body:
+    """The engine ends a step whose ``until`` holds; what its effect came to was kept until then, by step."""
+    if isinstance(body, StepEnded) and body.step in performed:
+        return replace(body, result=performed[body.step])
+    return body
