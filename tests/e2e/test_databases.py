@@ -22,7 +22,7 @@ from tests.support.processes import CONTROLLER, eventually
 from tests.support.shop import Done, Shop
 
 __all__ = ["postgresql_server", "postgresql_url"]
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 DATABASES = """\
 databases:
   main: { url: secret:main_url, migrations: migrations/main }

@@ -9,7 +9,7 @@ import pytest
 from tests.support.functions import FunctionShop
 from tests.support.services import bodies
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support import processes
 from tests.support.processes import CONTROLLER, SUPERVISOR, eventually
 from tests.support.services import CODE, ServiceShop, bodies
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 
 @pytest.fixture
