@@ -142,3 +142,18 @@ def test_the_url_of_a_database_may_be_a_secret_which_is_never_shown(project: She
     said = project("status", "other", code=7)
     assert "postgresql://127.0.0.1/shop: cannot connect" in said
     assert "hunter2" not in said
+
+
+def test_what_is_put_aside_is_dropped_for_good_only_when_asked(shell: Shell) -> None:
+    shell("up", *FROM, "--create")
+    (shell.folder / "m/3_free.up.sql").write_text("ALTER TABLE a DROP COLUMN y;")
+    (shell.folder / "m/3_free.down.sql").write_text("ALTER TABLE a ADD COLUMN y text;")
+    planned = shell("plan", *FROM)
+    assert "  drops column a.y\n  locks the file: blocks writes (1 statement)" in planned
+    assert shell.json("plan", *FROM)["moves"][0]["locks"] == ["the file: blocks writes (1 statement)"]
+    assert "nothing is put aside" in shell("finalize", *AT)
+    shell("up", *FROM, "--keep-dropped")
+    assert "add --yes" in shell("finalize", *AT, code=4)
+    assert "dropped column a.y" in shell("finalize", *AT, "--yes")
+    assert "nothing is put aside" in shell("finalize", *AT)
+    assert "there was nothing to repair" in shell("repair", *AT)

@@ -16,6 +16,7 @@ from lastgood.joining_databases import make_database_driver
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import DatabaseMaker, stored_history
 from lastgood.operations.deploy import DeployAsk
+from lastgood.operations.finalizing import needed_by, refuse_unproven_release
 from lastgood.operations.loop import Loop
 from lastgood.operations.rollback import RollbackAsk
 from lastgood.ports import Driver
@@ -269,3 +270,19 @@ async def test_what_is_kept_is_not_lost_in_either_direction(site: Site) -> None:
     assert (await site.shop.verbs.plan_rollback(replace(BACK, with_schema=True)))["loses"] == []
     await site.back(replace(BACK, with_schema=True))
     assert site.sql("SELECT id, price FROM goods") == [(1, 3), (2, None)]
+
+
+async def test_what_is_kept_goes_for_good_when_no_kept_release_needs_it(site: Site) -> None:
+    site.section = KEPT_SECTION
+    await site.deploy(TWO)
+    await site.deploy(DROP, "/two")
+    known = site.shop.verbs.configurations
+    applied = ["0001", "0002", "0003"]
+    assert needed_by("0003", "main", applied, {1, 2}, known) == (1,), "r1 has the column"
+    assert needed_by("0003", "main", applied, {2}, known) == ()
+    assert needed_by("0003", "main", applied[:2], {1, 2}, known) == (2,), "taken back, r2 attaches it again"
+    assert needed_by("0003", "other", applied, {1, 2}, known) == ()
+    refuse_unproven_release(site.shop.state)
+    await site.shop.verbs.mark("r2", "bad", "test", "it is")
+    with pytest.raises(Refused):
+        refuse_unproven_release(site.shop.state)

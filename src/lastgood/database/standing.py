@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lastgood.database.migration import NOTHING, History, Migration, version_key
+from lastgood.database.migration import NOTHING, History, Migration, Script, version_key
 from lastgood.errors import Refused
 
 State = Literal["applied", "applying", "reverting"]
@@ -50,6 +50,13 @@ class Move:
 
     direction: Literal["up", "down"]
     migration: Migration
+
+    @property
+    def script(self) -> Script:
+        """What runs; nothing where a migration that did nothing has no down."""
+        if self.direction == "up":
+            return self.migration.up
+        return self.migration.down or Script("", (), self.migration.up.source)
 
 
 def edits(applied: Applied, history: History | None) -> str | None:

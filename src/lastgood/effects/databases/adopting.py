@@ -64,7 +64,8 @@ def _found(session: Session, history: History) -> tuple[str, list[Migration]]:
             continue
         return tool, read(history, rows)
     raise Refused(
-        "no state table of a tool we know was found (dbmate, golang-migrate, goose, Alembic, Diesel, sql-migrate)",
+        "no state table of a tool we know was found"
+        " (dbmate, golang-migrate, goose, Alembic, Diesel, Sqitch, sql-migrate)",
         where=session.place,
         next="say which version the schema has: lastgood db adopt --to VERSION",
     )
@@ -127,11 +128,22 @@ def _file_names(history: History, rows: Rows) -> list[Migration]:
     return _listed(history, [re.split(r"[_\-.]", str(row[0]), maxsplit=1)[0] for row in rows])
 
 
+def _sqitch(history: History, rows: Rows) -> list[Migration]:
+    """What is deployed must be the beginning of the plan; the registry knows changes by name."""
+    names = [str(row[0]) for row in rows]
+    first = list(history.migrations[: len(names)])
+    unknown = sorted(set(names) - {migration.name for migration in first})
+    if unknown or len(first) < len(names):
+        raise _unknown(unknown or names)
+    return first
+
+
 _TABLES: tuple[tuple[str, str, Callable[[History, Rows], list[Migration]]], ...] = (
     ("golang-migrate", "SELECT version, dirty FROM schema_migrations", _golang_migrate),
     ("dbmate", "SELECT version FROM schema_migrations", _every_row),
     ("goose", "SELECT version_id, is_applied FROM goose_db_version ORDER BY id", _goose),
     ("Alembic", "SELECT version_num FROM alembic_version", _alembic),
     ("Diesel", "SELECT version FROM __diesel_schema_migrations", _every_row),
+    ("Sqitch", "SELECT change FROM sqitch.changes ORDER BY committed_at", _sqitch),
     ("sql-migrate", "SELECT id FROM gorp_migrations", _file_names),
 )

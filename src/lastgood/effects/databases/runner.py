@@ -130,8 +130,8 @@ def preview(
             moves = plan_up(_needed(history), applied, to, out_of_order=consent.out_of_order)
         else:
             moves = plan_down(history, applied, to or NOTHING, use=consent.use)
-        scripts = [_script(move) for move in moves]
-        found = [(move.migration.label, h) for move in moves for h in hazards(_script(move), session.dialect)]
+        scripts = [move.script for move in moves]
+        found = [(move.migration.label, h) for move in moves for h in hazards(move.script, session.dialect)]
         lossy = [_without_kept(script, session) for script in scripts] if consent.keep else scripts
         return Preview(moves, tuple(found), foreseen(session, lossy), resumes)
     except SqlFailure as failure:
@@ -238,7 +238,7 @@ def _groups(moves: Sequence[Move], *, alone: bool) -> list[list[Move]]:
     groups: list[list[Move]] = []
     for move in moves:
         shares = not alone and groups and len(groups[-1]) < _TOGETHER
-        if shares and _script(move).transactional and _script(groups[-1][-1]).transactional:
+        if shares and move.script.transactional and groups[-1][-1].script.transactional:
             groups[-1].append(move)
         else:
             groups.append([move])
@@ -260,7 +260,7 @@ def _down_group(
     runs = [
         Run(
             move.migration,
-            _script(move),
+            move.script,
             "down",
             partial(finish, move=move),
             _managing(session, books, move, agreed, release),
@@ -269,7 +269,7 @@ def _down_group(
     ]
     for move in group:
         report(f"down {move.migration.label}")
-    if _script(group[0]).transactional:
+    if group[0].script.transactional:
         run_together(session, runs, accept_loss=agreed.loss)
     else:
         books.set_state(group[0].migration, "reverting")
@@ -293,12 +293,6 @@ def _managing(
     return partial(Managing, session, books, move.migration, release, keep=agreed.keep)
 
 
-def _script(move: Move) -> Script:
-    if move.direction == "up":
-        return move.migration.up
-    return move.migration.down or Script("", (), move.migration.up.source)
-
-
 def _drift(session: Session, books: Books, applied: Sequence[Applied]) -> Comparison | None:
     wanted: Fingerprint | None = books.image(applied[-1].after) if applied else None
     return compare(wanted, session.fingerprint()) if wanted and applied[-1].state == "applied" else None
@@ -316,7 +310,7 @@ def _refuse_drift(session: Session, books: Books, applied: Sequence[Applied], ag
 
 def _refuse_foreseen(session: Session, moves: Sequence[Move], agreed: Consent) -> None:
     """Before anything runs: what the scripts that cannot be tried in a transaction say that they take away."""
-    scripts = [_script(move) for move in moves if not _script(move).transactional]
+    scripts = [move.script for move in moves if not move.script.transactional]
     if not agreed.loss and (losses := foreseen(session, scripts)):
         refuse_loss(losses, session.place)
 

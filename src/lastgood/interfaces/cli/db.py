@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lastgood.errors import Failed, UsageError
+from lastgood.interfaces.cli.db_care import add_care
 from lastgood.interfaces.cli.db_text import (
     log_lines,
     outcome_lines,
@@ -40,6 +42,10 @@ Loss = Annotated[bool, typer.Option("--accept-loss", help="Rows that are named i
 Drift = Annotated[bool, typer.Option("--accept-drift", help="Go on although the schema was changed by hand.")]
 OutOfOrder = Annotated[
     bool, typer.Option("--out-of-order", help="Apply what stands before migrations already applied.")
+]
+Keep = Annotated[
+    bool | None,
+    typer.Option("--keep-dropped/--drop", help="Put aside what is dropped (default: what the configuration says)."),
 ]
 Use = Annotated[
     str | None,
@@ -77,16 +83,21 @@ def plan(
     to: To = None,
     back: Annotated[bool, typer.Option("--down", help="The way back to --to, not the way up.")] = False,
     use: Use = None,
+    keep: Keep = None,
 ) -> None:
-    """What up (or down) would run, what it takes away, and how many rows stand there. Changes nothing."""
+    """What up (or down) would run and lock, what it takes away, and how many rows stand there. Changes nothing."""
+    from lastgood.effects.databases.lint import remarks
     from lastgood.effects.databases.runner import preview
 
     direction: Literal["up", "down"] = "down" if back else "up"
     if back and to is None:
         raise UsageError("--down needs a version to go back to", next="say --to VERSION; 0 undoes everything")
-    with Opened(session, name, url, migrations) as (database, history):
-        found = preview(database, history, direction, to, _consent(use=use))
-    session.give(plan_value(found), plan_lines(found))
+    opened = Opened(session, name, url, migrations, keep=keep)
+    with opened as (database, history):
+        found = preview(database, history, direction, to, replace(_consent(use=use), keep=opened.keep))
+        kind = database.dialect
+    said = {move.migration.version: remarks(move.script, kind) for move in found.moves}
+    session.give(plan_value(found, kind, said), plan_lines(found, kind, said))
 
 
 @verb(app, "up")
@@ -100,6 +111,7 @@ def up(
     accept_drift: Drift = False,
     out_of_order: OutOfOrder = False,
     settle: Settle = None,
+    keep: Keep = None,
     create: Annotated[bool, typer.Option("--create", help="Make a SQLite file that is not there.")] = False,
     lock_timeout: LockTimeout = 0.5,
     retry_for: RetryFor = 60.0,
@@ -111,7 +123,9 @@ def up(
 
     limits = Limits(lock_timeout, retry_for, statement_timeout)
     consent = _consent(accept_loss, accept_drift, out_of_order, None, settle)
-    with Opened(session, name, url, migrations, limits, create) as (database, history):
+    opened = Opened(session, name, url, migrations, limits, create, keep)
+    with opened as (database, history):
+        consent = replace(consent, keep=opened.keep)
         outcome = go(database, _needed(history), to=to, consent=consent, report=lambda line: session.say([line]))
     session.give(outcome_value(outcome), outcome_lines(outcome))
 
@@ -127,6 +141,7 @@ def down(
     accept_drift: Drift = False,
     use: Use = None,
     settle: Settle = None,
+    keep: Keep = None,
     lock_timeout: LockTimeout = 0.5,
     retry_for: RetryFor = 60.0,
     statement_timeout: StatementTimeout = 900.0,
@@ -137,7 +152,9 @@ def down(
 
     limits = Limits(lock_timeout, retry_for, statement_timeout)
     consent = _consent(accept_loss, accept_drift, False, use, settle)
-    with Opened(session, name, url, migrations, limits) as (database, history):
+    opened = Opened(session, name, url, migrations, limits, keep=keep)
+    with opened as (database, history):
+        consent = replace(consent, keep=opened.keep)
         outcome = go(database, history, to=to, consent=consent, report=lambda line: session.say([line]))
     session.give(outcome_value(outcome), outcome_lines(outcome))
     return 0 if outcome.came_back else Failed.exit_code
@@ -168,6 +185,7 @@ def prove(
     migrations: Folder = None,
     to: To = None,
     rows: Rows = "live",
+    keep: Keep = None,
     whole: Annotated[
         bool, typer.Option("--all", help="The whole history, each migration alone, from nothing on.")
     ] = False,
@@ -176,11 +194,12 @@ def prove(
     from lastgood.effects.databases.proving import prove_history, prove_pending
 
     chosen = _one_of("--rows", rows, ("live", "generated", "none"))
-    with Opened(session, name, url, migrations) as (database, history):
+    opened = Opened(session, name, url, migrations, keep=keep)
+    with opened as (database, history):
         if whole:
             proofs = prove_history(database, _needed(history), rows="none" if chosen == "none" else "generated")
         else:
-            found = prove_pending(database, _needed(history), to=to, rows=chosen)  # type: ignore[arg-type]
+            found = prove_pending(database, _needed(history), to=to, rows=chosen, keep=opened.keep)  # type: ignore[arg-type]
             proofs = (found,) if found else ()
     session.give({"proofs": [proof_value(proof) for proof in proofs]}, proof_lines(proofs))
     return 0 if all(proof.holds for proof in proofs) else Failed.exit_code
@@ -206,7 +225,7 @@ def adopt(
         str | None, typer.Option("--to", metavar="VERSION", help="The version it has, without a state table.")
     ] = None,
 ) -> None:
-    """Take over a database from dbmate, golang-migrate, goose, Alembic, Diesel or sql-migrate, as it is."""
+    """Take over a database from dbmate, golang-migrate, goose, Alembic, Diesel, Sqitch or sql-migrate, as it is."""
     from lastgood.effects.databases.adopting import adopt as take
 
     with Opened(session, name, url, migrations) as (database, checkout):
@@ -265,3 +284,6 @@ def _consent(
     if settle is not None:
         given["settle"] = _one_of("--settle", settle, ("done", "again"))
     return Consent(**given)
+
+
+add_care(app)

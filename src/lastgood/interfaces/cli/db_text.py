@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from lastgood.interfaces.cli.text import columns
 
 if TYPE_CHECKING:
+    from lastgood.database.migration import Dialect
     from lastgood.database.proof import Proof
+    from lastgood.effects.databases.lint import Remark
     from lastgood.effects.databases.runner import Outcome, Preview, Standing
 
 
@@ -37,11 +39,23 @@ def standing_lines(standing: Standing) -> list[str]:
     return lines + [f"note: {note}" for note in standing.notes]
 
 
-def plan_value(preview: Preview) -> dict[str, Any]:
+def plan_value(preview: Preview, dialect: Dialect, remarks: Mapping[str, Sequence[Remark]]) -> dict[str, Any]:
     """``db plan --json``."""
+    from lastgood.database.locks import locks_of
+
     return {
         "moves": [
-            {"direction": m.direction, "version": m.migration.version, "name": m.migration.name} for m in preview.moves
+            {
+                "direction": m.direction,
+                "version": m.migration.version,
+                "name": m.migration.name,
+                "locks": list(locks_of(m.script, dialect)),
+                "lint": [
+                    {"line": one.line, "rule": one.rule, "what": one.what, "help": one.help}
+                    for one in remarks.get(m.migration.version, ())
+                ],
+            }
+            for m in preview.moves
         ],
         "takes_away": [
             {"migration": label, "what": str(hazard), "line": hazard.line} for label, hazard in preview.hazards
@@ -51,14 +65,17 @@ def plan_value(preview: Preview) -> dict[str, Any]:
     }
 
 
-def plan_lines(preview: Preview) -> list[str]:
+def plan_lines(preview: Preview, dialect: Dialect, remarks: Mapping[str, Sequence[Remark]]) -> list[str]:
     """``db plan``."""
+    from lastgood.database.locks import locks_of
+
     lines = [preview.resumes] if preview.resumes else []
     for move in preview.moves:
-        script = move.migration.up if move.direction == "up" else move.migration.down
-        how = "" if script is None or script.transactional else ", statement by statement"
+        how = "" if move.script.transactional else ", statement by statement"
         lines.append(f"{move.direction} {move.migration.label}{how}")
         lines += [f"  {hazard}" for label, hazard in preview.hazards if label == move.migration.label]
+        lines += [f"  locks {lock}" for lock in locks_of(move.script, dialect)]
+        lines += [f"  squawk, {remark}" for remark in remarks.get(move.migration.version, ())]
     lines += [f"LOSES {loss}" for loss in preview.rows]
     return lines or ["nothing to do"]
 

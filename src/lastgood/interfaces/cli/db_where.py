@@ -28,7 +28,11 @@ class Opened:
         migrations: str | None,
         limits: Any = None,
         create: bool = False,
+        keep: bool | None = None,
     ) -> None:
+        """``keep``: whether what is dropped is put aside, where the command line says so."""
+        self.keep = bool(keep)
+        self._keep = keep
         self._session, self._name, self._url = session, name, url
         self._migrations, self._limits, self._create = migrations, limits, create
         self._database: Database | None = None
@@ -68,6 +72,7 @@ class Opened:
         except LastgoodError:
             raise UsageError("which database?", next="say --url URL, or go to a project and say its name") from None
         section = _chosen(places.root, self._name)
+        self.keep = section.keep_dropped if self._keep is None else self._keep
         reference = section.url
         if not reference.startswith("sqlite:"):
             reference = SecretStore(places.secrets).resolve(reference, self._session.around.environment)
