@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from lastgood.effects.artifacts.store import ArtifactStore
     from lastgood.effects.envoy.bootstrap import Proxy
     from lastgood.effects.envoy.proxies import EnvoyProxies
+    from lastgood.effects.functions.local import LocalFunctions
+    from lastgood.effects.functions.versions import VersionStore
     from lastgood.effects.hooks import HookDriver
     from lastgood.effects.instances.launch import Launch
     from lastgood.effects.launches import Launches
@@ -84,6 +86,38 @@ def make_artifacts(places: Places, redact: Callable[[str], str] = str) -> Artifa
     from lastgood.effects.artifacts.store import ArtifactStore
 
     return ArtifactStore(places.artifacts, places.logs / "builds", redact)
+
+
+def make_versions(places: Places) -> VersionStore:
+    """The versions of functions that are kept."""
+    from lastgood.effects.functions.versions import VersionStore
+
+    return VersionStore(places.state / "functions" / "versions")
+
+
+def make_functions(places: Places, secrets: SecretStore) -> LocalFunctions:
+    """The functions of this machine, to be asked by themselves; a supervisor is started where there is none."""
+    from lastgood.effects.functions.installing import build_argv
+    from lastgood.effects.functions.launching import Launched
+    from lastgood.effects.functions.local import LocalFunctions
+    from lastgood.effects.launches import environment_of
+    from lastgood.effects.processes.client import ensure_supervisor
+    from lastgood.operations.function_maker import version_of_function
+
+    redact = secrets.redactor.redact
+    return LocalFunctions(
+        make_artifacts(places, redact),
+        make_versions(places),
+        lambda: ensure_supervisor(str(places.state / "run")),
+        Launched(
+            places.state / "functions",
+            places.logs,
+            lambda name, function: environment_of(name, function, secrets.resolve),
+            redact,
+        ),
+        build_argv=build_argv,
+        digest_of=version_of_function,
+    )
 
 
 def make_launches(

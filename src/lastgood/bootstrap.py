@@ -131,7 +131,7 @@ def why_private(places: Places, path: str) -> str | None:
 
 def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     """What reads revisions, or why the repository cannot be opened."""
-    from lastgood.assembly import make_artifacts
+    from lastgood.assembly import make_artifacts, make_versions
     from lastgood.effects.functions.installing import build_argv
     from lastgood.effects.git.opening import discover
     from lastgood.effects.git.repository import GitRepository
@@ -158,7 +158,7 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
 
     databases = DatabaseMaker(make_databases(places, store))
     artifacts = make_artifacts(places, store.redactor.redact)
-    makers = (ServiceMaker(artifacts), FunctionMaker(artifacts, build_argv), databases)
+    makers = (ServiceMaker(artifacts), FunctionMaker(artifacts, build_argv, make_versions(places).keep), databases)
     return Drafting(repository, resolves, makers, why_private=lambda path: why_private(places, path)), ""
 
 

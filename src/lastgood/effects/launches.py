@@ -51,7 +51,7 @@ class Launches:
             raise Damaged(f"r{number} does not say what {name} runs from", next="lastgood doctor")
         made_of = MadeOf.from_json(made)
         bundle = self.artifacts.find(made_of.digest, made_of.seal)
-        env, secret_env = self._environment(name, service)
+        env, secret_env = environment_of(name, service, self.resolve)
         if isinstance(service, Function):
             version, folder = (name, digest or made_of.digest), bundle.folder
             return launch_function(version, service, folder, self.functions, self.logs, env, secret_env)
@@ -90,15 +90,20 @@ class Launches:
             raise Damaged(f"r{number} has no service or function {name}", next="lastgood doctor")
         return service
 
-    def _environment(self, name: str, service: Service | Function) -> tuple[dict[str, str], dict[str, str]]:
-        ours = {variable: os.environ[variable] for variable in PASSED_ON if variable in os.environ}
-        plain = {key: text for key, text in service.environment.items() if not text.startswith(SECRET)}
-        secret = {}
-        for key, text in service.environment.items():
-            if text.startswith(SECRET):
-                try:
-                    secret[key] = self.resolve(text)
-                except LastgoodError as error:
-                    where = f"service:{name} environment.{key}"
-                    raise Unavailable(f"{text} {error.what}", where=where, next=error.next) from None
-        return {"PATH": os.defpath, **ours, **OUR_DEFAULTS, **plain}, secret
+
+def environment_of(
+    name: str, service: Service | Function, resolve: Callable[[str], str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """``(plain, secret)`` of what its process gets to see. Raises ``Unavailable`` for a secret without a value."""
+    ours = {variable: os.environ[variable] for variable in PASSED_ON if variable in os.environ}
+    plain = {key: text for key, text in service.environment.items() if not text.startswith(SECRET)}
+    secret = {}
+    for key, text in service.environment.items():
+        if text.startswith(SECRET):
+            try:
+                secret[key] = resolve(text)
+            except LastgoodError as error:
+                kind = "function" if isinstance(service, Function) else "service"
+                where = f"{kind}:{name} environment.{key}"
+                raise Unavailable(f"{text} {error.what}", where=where, next=error.next) from None
+    return {"PATH": os.defpath, **ours, **OUR_DEFAULTS, **plain}, secret

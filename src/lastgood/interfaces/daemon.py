@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lastgood import bootstrap
-from lastgood.assembly import make_artifacts
+from lastgood.assembly import make_artifacts, make_versions
 from lastgood.effects.envoy.supervised import ensure_proxies
 from lastgood.effects.processes.client import ensure_supervisor
 from lastgood.effects.processes.holder import holder, holder_lives
@@ -104,7 +104,13 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         sweep(made.loop),
         made.services.watch(),
         watch_failing(made.loop, made.services.observe),
-        keep_collecting(made.loop, made.configurations, make_artifacts(made.places), made.clock),
+        keep_collecting(
+            made.loop,
+            made.configurations,
+            make_artifacts(made.places),
+            made.clock,
+            make_versions(made.places).bundles,
+        ),
     ]
     if made.loop.damage is None:
         watches.append(bootstrap.make_judging(made).run())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from lastgood.errors import LastgoodError
 from lastgood.operations.configurations import Configurations
@@ -36,17 +36,32 @@ def needed(configurations: Configurations, releases: Iterable[int]) -> set[str]:
     }
 
 
-def free(configurations: Configurations, artifacts: Artifacts, kept: Iterable[int], now_s: float) -> tuple[str, ...]:
-    """Remove what none of the kept releases runs from; the digests that went. Blocks."""
-    needs = needed(configurations, kept)
+def free(
+    configurations: Configurations,
+    artifacts: Artifacts,
+    kept: Iterable[int],
+    now_s: float,
+    also_needed: Callable[[], set[str]] = set,
+) -> tuple[str, ...]:
+    """Remove what none of the kept releases runs from, nor anything else; the digests that went. Blocks."""
+    needs = needed(configurations, kept) | also_needed()
     gone = [held.digest for held in artifacts.held() if held.digest not in needs and now_s - held.used_s > UNTOUCHED_S]
     for digest in gone:
         artifacts.remove(digest)
     return tuple(gone)
 
 
-async def keep_collecting(loop: Loop, configurations: Configurations, artifacts: Artifacts, clock: Clock) -> None:
-    """A while after the start, then a few times a day; until cancelled."""
+async def keep_collecting(
+    loop: Loop,
+    configurations: Configurations,
+    artifacts: Artifacts,
+    clock: Clock,
+    also_needed: Callable[[], set[str]] = set,
+) -> None:
+    """A while after the start, then a few times a day; until cancelled.
+
+    ``also_needed`` are the digests of bundles that something else than a release runs from.
+    """
     pause_s = FIRST_S
     while True:
         await asyncio.sleep(pause_s)
@@ -56,6 +71,6 @@ async def keep_collecting(loop: Loop, configurations: Configurations, artifacts:
         now_s = clock.now().wall_s
         try:
             kept = kept_releases(loop.state, loop.release_of, running(loop.observed), now_s)
-            await asyncio.to_thread(free, configurations, artifacts, kept, now_s)
+            await asyncio.to_thread(free, configurations, artifacts, kept, now_s, also_needed)
         except (LastgoodError, OSError):
             continue  # tried again the next time; what is not freed does no harm

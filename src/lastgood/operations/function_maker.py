@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from lastgood.config.configuration import Configuration, canonical, digest_of
 from lastgood.config.functions import ORIGIN_OF_FUNCTION
@@ -22,12 +23,22 @@ def version_of_function(function: Function, artifact: str) -> str:
     return digest_of(canonical({"artifact": artifact, "function": settings}))
 
 
+def settings_of(function: Function) -> dict[str, Any]:
+    """The settings as JSON values, as they are written in a configuration."""
+    return function.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+Keep = Callable[[str, str, Mapping[str, object], MadeOf, int], object]
+"""``(name, digest, settings, made of, bytes)``: remember a version, to be asked for by itself."""
+
+
 @dataclass
 class FunctionMaker:
     """Makes ``function:NAME`` parts. ``build_argv`` is what installs or bundles, once for each version of the code."""
 
     artifacts: Artifacts
     build_argv: Callable[[Function], tuple[str, ...]]
+    keep: Keep = lambda name, digest, settings, made_of, size_bytes: None
     kind: str = "function"
 
     def make(self, configuration: Configuration, revision: Revision, repository: Repository) -> Made:
@@ -49,8 +60,8 @@ class FunctionMaker:
                 problems.append(Problem(entry.file, entry.line, what, "name a folder that is committed"))
                 continue
             recipe = Recipe(name, files, None, self.build_argv(function), function.build_timeout_s)
-            parts[entry.key] = version_of_function(function, recipe.digest)
-            preparations.append(partial(self._prepare, recipe))
+            parts[entry.key] = digest = version_of_function(function, recipe.digest)
+            preparations.append(partial(self._prepare, recipe, function, digest))
         if problems:
             raise ConfigError(tuple(problems))
         return Made(
@@ -63,6 +74,8 @@ class FunctionMaker:
             preparations=tuple(preparations),
         )
 
-    def _prepare(self, recipe: Recipe) -> Mapping[str, bytes]:
+    def _prepare(self, recipe: Recipe, function: Function, digest: str) -> Mapping[str, bytes]:
         bundle = self.artifacts.make(recipe)
-        return {f"{ARTIFACT}:{recipe.name}": MadeOf(bundle.digest, bundle.seal).to_json()}
+        made_of = MadeOf(bundle.digest, bundle.seal)
+        self.keep(recipe.name, digest, settings_of(function), made_of, bundle.size_bytes)
+        return {f"{ARTIFACT}:{recipe.name}": made_of.to_json()}

@@ -20,10 +20,25 @@ def unusable_clients(configuration: Configuration, why: WhyUnusable) -> list[str
     return found
 
 
-def unusable_keys(configuration: Configuration, why: WhyUnusable) -> list[str]:
+def _unusable_functions(configuration: Configuration, why: WhyUnusable) -> list[str]:
+    """Functions that cannot start: they sleep and wake by themselves, with what secrets they had."""
+    return [
+        f"function {name}: {reference} {reason}"
+        for name, function in configuration.functions.items()
+        for reference in sorted(set(function.environment.values()))
+        if reference.startswith("secret:") and (reason := why(reference)) is not None
+    ]
+
+
+def _unusable_keys(configuration: Configuration, why: WhyUnusable) -> list[str]:
     """Listeners that cannot open: nothing can stand in for a TLS key."""
     found = []
     for name, listener in configuration.listeners.items():
         if listener.tls is not None and (reason := why(listener.tls.key)) is not None:
             found.append(f"listener {name}: {listener.tls.key} {reason}")
     return found
+
+
+def unusable(configuration: Configuration, why: WhyUnusable) -> list[str]:
+    """What keeps a release from serving."""
+    return [*_unusable_keys(configuration, why), *_unusable_functions(configuration, why)]

@@ -22,7 +22,7 @@ from lastgood.operations.drafting import Drafted, Drafting
 from lastgood.operations.loop import Loop
 from lastgood.operations.only import Shelf, plan_only, rollback_only
 from lastgood.operations.proofs import refuse_unproven, warnings_of
-from lastgood.operations.references import WhyUnusable, unusable_clients, unusable_keys
+from lastgood.operations.references import WhyUnusable, unusable, unusable_clients
 from lastgood.operations.restarts import restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.schema_losses import refuse_losses, schema_losses, stays_ahead
@@ -164,7 +164,7 @@ class Verbs:
             changes,
             view.observed.basis(),
             stays_revoked=unusable_clients(target, self.why_unusable),
-            blocked=(*self._damaged(), *unusable_keys(target, self.why_unusable)),
+            blocked=(*self._damaged(), *unusable(target, self.why_unusable)),
             loses=losses,
             stays_ahead=stays_ahead(planned, view.observed),
             only=(mixed.part, mixed.other.number) if mixed is not None else None,

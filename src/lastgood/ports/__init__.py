@@ -12,8 +12,15 @@ from lastgood.ports.artifacts import BundleFile as BundleFile
 from lastgood.ports.artifacts import Held as Held
 from lastgood.ports.artifacts import MadeOf as MadeOf
 from lastgood.ports.artifacts import Recipe as Recipe
+from lastgood.ports.checks import Checked as Checked
+from lastgood.ports.checks import Checks as Checks
 from lastgood.ports.clock import Clock as Clock
 from lastgood.ports.driver import Driver as Driver
+from lastgood.ports.functions import FunctionAnswer as FunctionAnswer
+from lastgood.ports.functions import FunctionRequest as FunctionRequest
+from lastgood.ports.functions import Functions as Functions
+from lastgood.ports.functions import FunctionVersion as FunctionVersion
+from lastgood.ports.functions import Standing as Standing
 from lastgood.ports.journal import Journal as Journal
 from lastgood.ports.journal import JournalFull as JournalFull
 from lastgood.ports.journal import Lease as Lease

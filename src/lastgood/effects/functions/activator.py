@@ -38,7 +38,8 @@ class Order:
     """What to run. In ``argv`` ``{fd}`` is the socket and ``{ready}`` where it says that it is ready.
 
     ``tidy``: it ends itself on SIGTERM without losing what it accepted, and says when it is busy. ``first``: start it
-    at once, and end when that fails. ``idle_s`` 0: it stays.
+    at once, and end when that fails. ``idle_s`` 0: it stays. ``leave_s``: asleep for so long, the activator
+    itself ends; 0: never.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Order:
     memory_mb: int = 512
     tidy: bool = True
     first: bool = True
+    leave_s: float = 0.0
 
 
 class Activator:
@@ -66,7 +68,7 @@ class Activator:
         self.starts = 0
         self._proven = False
         self._pause_s = FIRST_PAUSE_S
-        self._due_s = self._busy_s = self._started_s = 0.0
+        self._due_s = self._busy_s = self._started_s = self._slept_s = 0.0
         self._ticks = 0
 
     # --- the loop --------------------------------------------------------------------------------------------------
@@ -86,8 +88,13 @@ class Activator:
             self._tick(time.monotonic())
             if self.state == "ended":
                 return 0
+            if self._is_forgotten():
+                return 0
             if self.state == "failed" and self._order.first and not self._proven:
                 return 3
+
+    def _is_forgotten(self) -> bool:
+        return self.state == "cold" and 0 < self._order.leave_s <= time.monotonic() - self._slept_s
 
     def _wake_on_signals(self) -> None:
         ours, kernels = socket.socketpair()
@@ -107,6 +114,8 @@ class Activator:
     def _patience_s(self) -> float | None:
         if self.state == "warm":
             return 1.0 if self._order.idle_s == 0 else min(1.0, max(0.05, self._order.idle_s / 4))
+        if self.state == "cold" and self._order.leave_s and not self._refusals.busy:
+            return max(0.02, self._slept_s + self._order.leave_s - time.monotonic())
         if self.state in ("starting", "failed", "leaving", "ending") or self._refusals.busy:
             return max(0.02, min(0.5, self._due_s - time.monotonic()))
         return None
@@ -127,6 +136,7 @@ class Activator:
 
     def _arm(self) -> None:
         self.state = "cold"
+        self._slept_s = time.monotonic()
         self._watch(self._listener, self._start)
 
     def _watch(self, what: socket.socket, then: Callable[[], None]) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lastgood.config.model import Function, Health
+from lastgood.effects.artifacts.building import tail
 from lastgood.effects.functions.activator import ORDER, Order
 from lastgood.effects.functions.python_runtime import interpreter, python_argv, server_folder
 from lastgood.effects.functions.worker_runtime import worker_argv
 from lastgood.effects.instances.launch import Launch
+from lastgood.ports import ProcessSpec
 
 _BOOT = (
     "import sys; sys.dont_write_bytecode = True; sys.path.append(sys.argv[1]); "
     "from lastgood.effects.functions.activator import main; sys.exit(main())"
 )
+IDLE_S, LEAVE_S = 60.0, 60.0
+"""Of a version that is asked beside its traffic: until its process ends, and then its activator."""
 
 
 class Activated(Health):
@@ -47,6 +51,47 @@ def launch_function(
         secret_env,
         function.drain_s,
         function.smoke,
+    )
+
+
+@dataclass(frozen=True)
+class Launched:
+    """Where previews keep what they need: ``root`` for the server's packages, ``logs``; ``environment`` of a function.
+
+    ``environment(name, function)`` is ``(plain, secret)`` and raises ``Unavailable`` for a secret without a value.
+    """
+
+    root: Path
+    logs: Path
+    environment: Callable[[str, Function], tuple[Mapping[str, str], Mapping[str, str]]]
+    redact: Callable[[str], str] = str
+
+    def log(self, name: str, digest: str) -> Path:
+        """What a version prints, wherever it is asked from."""
+        return self.logs / "services" / f"{name}@{digest[:8]}.log"
+
+    def tail(self, log: Path) -> str:
+        """Its last lines, without secrets."""
+        return self.redact(tail(log))
+
+
+def launch_preview(
+    where: Launched, version: tuple[str, str], function: Function, bundle: Path, port: int
+) -> ProcessSpec:
+    """The activator of a version that is asked beside its traffic: it leaves when nobody asks any more."""
+    name, digest = version
+    env, secret_env = where.environment(name, function)
+    order = replace(order_for(version, function, bundle, where.root, first=False), idle_s=IDLE_S, leave_s=LEAVE_S)
+    return ProcessSpec(
+        f"function:{name}@{digest}.{port}",
+        (interpreter(), "-I", "-S", "-c", _BOOT, str(server_folder(where.root))),
+        str(where.log(name, digest)),
+        "instance",
+        {**env, ORDER: json.dumps(asdict(order), sort_keys=True), "PORT": str(port)},
+        secret_env,
+        str(bundle),
+        restart="never",
+        grace_s=function.drain_s,
     )
 
 

@@ -58,4 +58,4 @@ def server_folder(root: Path) -> Path:
 
 def python_argv(bundle: Path, server: Path) -> list[str]:
     """What runs a bundle; the rest is told in the settings."""
-    return [interpreter(), "-I", "-S", "-c", _BOOT, str(bundle / PACKAGES), str(server)]
+    return [interpreter(), "-u", "-I", "-S", "-c", _BOOT, str(bundle / PACKAGES), str(server)]

@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from lastgood.interfaces.cli import deploy, life, logs, looking, pages, planning, rollback, secret, steering, verdict
+from lastgood.interfaces.cli import (
+    deploy,
+    function,
+    life,
+    logs,
+    looking,
+    pages,
+    planning,
+    rollback,
+    secret,
+    steering,
+    verdict,
+)
 from lastgood.interfaces.cli.session import Surroundings
 from lastgood.interfaces.cli.verb import AsJson, StateFolder, group, verb
 
@@ -46,10 +58,11 @@ def make_app() -> typer.Typer:
     """The whole command line."""
     app = group("Bring a running system back to its last known good state: gateway, code and schema, in one move.")
     app.callback()(_everywhere)
-    for name, function in _COMMANDS:
-        verb(app, name)(function)
+    for name, command in _COMMANDS:
+        verb(app, name)(command)
     app.add_typer(planning.plans, name="plan")
     app.add_typer(secret.secrets, name="secret")
+    app.add_typer(function.app, name="function")
     if find_spec("lastgood.interfaces.cli.db") is not None:
         app.add_typer(import_module("lastgood.interfaces.cli.db").app, name="db")
     return app

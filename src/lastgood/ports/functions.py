@@ -1,0 +1,91 @@
+"""Functions where they run: immutable versions, and which of them is awake. This machine is one place, others follow.
+
+What a remote platform has to do is this and no more; ``lastgood.testing.contracts.functions`` says it as tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+Standing = Literal["absent", "asleep", "starting", "awake", "failed"]
+"""``absent``: nothing of the version runs, not even what would wake it; ``asleep``: the next request starts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionVersion:
+    """An immutable version. ``digest`` (hex SHA-256) covers code, settings and the names of secrets, not their values.
+
+    ``settings`` are JSON values as the configuration has them; ``at_s`` is the wall clock when it was first seen.
+    """
+
+    name: str
+    digest: str
+    at_s: float
+    settings: Mapping[str, object] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRequest:
+    """A request to one version. ``path`` begins with a slash and has the query."""
+
+    method: str = "GET"
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionAnswer:
+    """What a version answered, and how long that took, its start included."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    took_ms: float
+
+
+class Functions(Protocol):
+    """One platform's functions. Every call blocks; ``version`` is a digest, the beginning of one (4 or more) or a tag.
+
+    What is asked of a version that is not kept raises ``UsageError`` naming those that are.
+    """
+
+    def upload(self, name: str, settings: Mapping[str, object], origin: Path) -> FunctionVersion:
+        """Make a version of a folder or an archive; the same again is the same version.
+
+        Raises ``Refused`` for what cannot be built or would leave its folder, ``Unavailable`` without room. The oldest
+        beyond the number that is kept go, save those that have a tag or are awake.
+        """
+        ...
+
+    def versions(self, name: str | None = None) -> tuple[FunctionVersion, ...]:
+        """Every kept version, by name, the newest first."""
+        ...
+
+    def find(self, name: str, version: str) -> FunctionVersion:
+        """The version that is meant; ``latest`` is the one that was made, or made again, last."""
+        ...
+
+    def tag(self, name: str, version: str, tag: str) -> FunctionVersion:
+        """Keep a version under a name of its own; the tag leaves whatever version had it."""
+        ...
+
+    def activate(self, name: str, version: str) -> str:
+        """Have a version awake; returns its preview address (``http://HOST:PORT``). Harmless when it is.
+
+        Raises ``Failed`` with the end of its log when it does not start, ``Unavailable`` when something of it is gone.
+        """
+        ...
+
+    def observe(self, name: str, version: str) -> Standing:
+        """How a version is now; asking wakes nobody."""
+        ...
+
+    def invoke(self, name: str, version: str, request: FunctionRequest) -> FunctionAnswer:
+        """Ask one version, whatever has traffic. Raises what :meth:`activate` raises, ``Failed`` without an answer."""
+        ...
