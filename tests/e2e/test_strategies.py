@@ -99,6 +99,10 @@ def test_a_canary_climbs_pauses_and_goes_back_at_once(shop: StrategyShop) -> Non
     with shop.visited() as load:
         shop.release("two", wait="converged", instances=4)
         assert (shop.percent(), len(shop.pids())) == (20.0, 5)
+        told = [line for line in shop.ok("status").said.splitlines() if line.startswith("catalog:")]
+        assert [("(r1)" in line, "4 of 4 instances healthy" in line) for line in told] == [(True, True), (False, False)]
+        assert "1 of 1 instance healthy" in told[1]
+        assert "20 % of the requests" in told[1]
         shop.ok("pause")
         assert shop.run("promote").code == 4
         shop.ok("resume")

@@ -79,6 +79,10 @@ class Loop:
         """Look at one kind of parts again."""
         await self._eyes.look(part)
 
+    async def freshen(self) -> None:
+        """Look at what changes by itself."""
+        await self._eyes.freshen()
+
     def release_of(self, number: int) -> Release:
         """A release, read once."""
         if number not in self._releases:

@@ -9,6 +9,7 @@ from typing import Any
 from lastgood.config.change import Change
 from lastgood.operations.drafting import Drafted
 from lastgood.operations.rollback import Planned
+from lastgood.operations.service_report import services
 from lastgood.operations.world import View
 from lastgood.ports import ProxyState, Stamp
 from lastgood.release import events as ev
@@ -167,6 +168,7 @@ def status(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> dict[
             for p in proxies
         ],
         "gateway": {name: view.observed.value("gateway", name) for name in ("base", "candidate", "percent")},
+        "services": services(view),
         "unknown": sorted(view.observed.unknown),
         "unjournaled": unjournaled,
         "notes": notes(view)[:3],

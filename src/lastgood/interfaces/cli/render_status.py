@@ -19,6 +19,7 @@ def status(found: Mapping[str, Any]) -> list[str]:
         *_known_good(found),
         *(deployment(found["deployment"]) if found["deployment"] else []),
         *_gateway(found),
+        *_services(found),
         *_proxies(found),
         _controller(found),
         *(f"note: {moment(note['at'])} {note['what']}" for note in found.get("notes", ())),
@@ -95,6 +96,22 @@ def _gateway(found: Mapping[str, Any]) -> list[str]:
     if found["unknown"]:
         lines.append(f"could not be observed: {', '.join(found['unknown'])}")
     return lines
+
+
+def _services(found: Mapping[str, Any]) -> list[str]:
+    """A line for each version; what runs without requests is warm, or on its way."""
+    rows = []
+    for service in found.get("services", ()):
+        for version in service["versions"]:
+            told = f"{version['healthy']} of {counted(version['wanted'], 'instance')} healthy"
+            share = f"{version['percent']:g} % of the requests" if version["percent"] else "no requests"
+            releases = ", ".join(name(number) for number in version["releases"])
+            of = f"{version['version'][:8]}" + (f" ({releases})" if releases else "")
+            failing = f"FAILING: {version['failing']}" if version["failing"] else ""
+            rows.append([f"{service['service']}:", of, told, share, failing])
+        if service["held_by"] is not None:
+            rows.append([f"{service['service']}:", f"held by {name(service['held_by'])}", "automation leaves it alone"])
+    return columns(rows) if rows else []
 
 
 def _proxies(found: Mapping[str, Any]) -> list[str]:

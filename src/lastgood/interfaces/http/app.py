@@ -190,6 +190,7 @@ def _add_moves(app: FastAPI, verbs: Verbs) -> None:
 def _add_looks(app: FastAPI, verbs: Verbs, control: Control) -> None:
     @app.get("/v1/status", summary="What is live and what is under way")
     async def status() -> dict[str, Any]:
+        await verbs.loop.freshen()
         return {**verbs.status(), "controller": control.about()}
 
     @app.get("/v1/history", summary="Releases and deployments")
