@@ -280,10 +280,13 @@ def make_controller(
 
 def make_judging(made: Controller) -> Judging:
     """What measures and judges the releases of a controller."""
+    from lastgood.effects.checks import HttpChecks
     from lastgood.effects.envoy.metrics import EnvoyMeasurements
     from lastgood.effects.evidence import EvidenceFiles
     from lastgood.operations.judging import Judging
 
     admins = {proxy.name: made.proxies.admin(proxy.name) for proxy in made.expected}
     evidence = made.verbs.evidence = EvidenceFiles(made.places.measurements)
-    return Judging(made.loop, EnvoyMeasurements(admins), evidence, made.clock, made.configurations.of)
+    return Judging(
+        made.loop, EnvoyMeasurements(admins), evidence, made.clock, made.configurations.of, checks=HttpChecks()
+    )

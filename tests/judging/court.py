@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from lastgood.operations.configurations import Configurations
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.judging import Judging
 from lastgood.stamp import Stamp
+from lastgood.testing.fake_checks import FakeChecks
 from lastgood.testing.fake_journal import FakeJournal, Pages
 from lastgood.testing.fake_measurements import FakeEvidence, FakeMeasurements
 from tests.operations.controller import Controlled, controlled
@@ -55,6 +57,7 @@ class Court:
     clock: Ahead = field(default_factory=Ahead)
     counters: FakeMeasurements = field(default_factory=FakeMeasurements)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
+    checks: FakeChecks = field(default_factory=FakeChecks)
     percent: float = 0.0
 
     def __post_init__(self) -> None:
@@ -63,7 +66,8 @@ class Court:
     def another(self) -> Judging:
         """A judge who knows nothing but the journal and the evidence: one after a restart."""
         configurations = Configurations(FakeJournal(self.pages))
-        return Judging(self.made.loop, self.counters, self.evidence, self.clock, configurations.of)
+        sources = (self.counters, self.evidence, self.clock, configurations.of)
+        return Judging(self.made.loop, *sources, checks=self.checks)
 
     async def first(self, path: str = "/*") -> None:
         """r1 is live and known good."""
@@ -102,6 +106,7 @@ class Court:
             self.counters.requests("r1", theirs, failed=round(base_fails * theirs))
             self.clock.ahead_s += 1
             found = await self.judging.look()
+            await asyncio.sleep(0.001)  # others have their turn, as within a second
         return found
 
 

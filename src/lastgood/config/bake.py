@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from lastgood.config.policies import Section, exactly_one
-from lastgood.config.values import Duration, Flag, Percent, Positive, Whole
+from lastgood.config.values import URL_PATTERN, Duration, Flag, Name, Percent, Positive, Whole
 
 
 class ErrorLimit(Section):
@@ -48,6 +48,39 @@ class Objective(Section):
         return self
 
 
+class PrometheusQuery(Section):
+    """A query whose every sample must be inside; exactly one limit."""
+
+    url: Annotated[str, Field(pattern=URL_PATTERN)] = Field(description="where Prometheus answers")
+    query: str = Field(min_length=1, max_length=2000, description="`$release` stands for r12")
+    below: float | None = None
+    above: float | None = None
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> PrometheusQuery:
+        exactly_one(self, "below", "above")
+        return self
+
+
+class Check(Section):
+    """Something outside that says whether all is well; exactly one of ``url`` and ``prometheus``."""
+
+    name: Name
+    url: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
+        default=None, description="well: it answers with 2xx; `$release` stands for r12"
+    )
+    prometheus: PrometheusQuery | None = None
+    every_s: Positive = Field(default=10.0, alias="every")
+    timeout_s: Positive = Field(default=5.0, alias="timeout")
+    fails: Whole = Field(default=3, ge=1, le=100, description="bad answers in a row that take the release back")
+    report_only: Flag = Field(default=False, description="tell, but decide nothing by it")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Check:
+        exactly_one(self, "url", "prometheus")
+        return self
+
+
 class Bake(Section):
     """How a release earns its verdict.
 
@@ -58,6 +91,7 @@ class Bake(Section):
     for_s: Positive = Field(default=600.0, alias="for", description="how long it is watched at all requests")
     hold_back: Percent = Field(default=0.0, description="share kept on the old release meanwhile, to compare with")
     objectives: tuple[Objective, ...] = ()
+    checks: tuple[Check, ...] = Field(default=(), max_length=20)
     undecided: Literal["extend", "rollback", "ask"] = Field(
         default="ask", description="what to do when the time is over and the evidence does not suffice"
     )

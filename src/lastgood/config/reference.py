@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastgood.config import model
+from lastgood.config import bake, model
 from lastgood.config.schema import json_schema
 from lastgood.config.values import (
     ENDPOINT_PATTERN,
@@ -17,6 +17,7 @@ from lastgood.config.values import (
     SECRET_PATTERN,
     SLASH_PATTERN,
     SQLITE_PATTERN,
+    URL_PATTERN,
 )
 
 _SECTIONS: tuple[tuple[str, type[model.Section]], ...] = (
@@ -55,6 +56,11 @@ _SECTIONS: tuple[tuple[str, type[model.Section]], ...] = (
     ("hooks.NAME", model.Hook),
     ("databases.NAME", model.Database),
     ("bake", model.Bake),
+    ("bake.objectives", bake.Objective),
+    ("errors", bake.ErrorLimit),
+    ("latency", bake.LatencyLimit),
+    ("bake.checks", bake.Check),
+    ("prometheus", bake.PrometheusQuery),
 )
 _PATTERNS = {
     NAME_PATTERN: "name",
@@ -63,6 +69,7 @@ _PATTERNS = {
     SLASH_PATTERN: "path",
     ENDPOINT_PATTERN: "endpoint",
     SQLITE_PATTERN: "`sqlite:///PATH`",
+    URL_PATTERN: "address",
     LIMIT_KEY_PATTERN: "`all`, `client_ip`, `api_client`, `header:NAME`",
 }
 _HEAD = """\

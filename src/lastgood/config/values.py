@@ -27,6 +27,7 @@ HEADER_PATTERN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 SQLITE_PATTERN = r"^sqlite:///.+$"
 SLASH_PATTERN = r"^/"
 ENDPOINT_PATTERN = r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$|^unix:/.+$"
+URL_PATTERN = r"^https?://[^\s@]+$"
 LIMIT_KEY_PATTERN = r"^(all|client_ip|api_client|header:[A-Za-z0-9!#$%&'*+.^_`|~-]+)$"
 
 PATTERN_WORDS: Mapping[str, str] = {
@@ -36,6 +37,7 @@ PATTERN_WORDS: Mapping[str, str] = {
     SQLITE_PATTERN: "a URL such as sqlite:///data/app.db",
     SLASH_PATTERN: "a path that begins with /",
     ENDPOINT_PATTERN: "an endpoint such as 127.0.0.1:9001 or unix:/run/app.sock",
+    URL_PATTERN: "an address such as http://127.0.0.1:9090, without a password in it",
     LIMIT_KEY_PATTERN: "all, client_ip, api_client or header:NAME",
 }
 """What a value must be, in words, for each pattern that a value may miss."""

@@ -69,6 +69,8 @@ class Judge:
         self._shared = False
         self._highest = 1.0
         self._sums = ((0, 0), (0, 0))
+        self.doubts: tuple[str, ...] = ()
+        """What somebody else says that keeps it from being good."""
         self.now = Assessment()
 
     def take(self, tick: Tick) -> Assessment:
@@ -225,5 +227,6 @@ class Judge:
             lacks.append("too few requests without failures to be sure")
         if harm >= DOUBT:
             lacks.append("there are signs that it is worse")
+        lacks += self.doubts
         lacks += [limit.lacks for limit in self._limits if limit.lacks and not limit.objective.reports]
         return tuple(lacks)

@@ -72,13 +72,15 @@ class ProxyReading:
 class Reading:
     """All proxies that answered, at one moment of the boot-time clock; ``percent`` is the candidate's share then.
 
-    ``veto`` is what was seen beside the counters and needs no statistics, in words.
+    ``veto`` is what was seen beside the counters and needs no statistics, ``doubts`` what else keeps it from being
+    good, in words.
     """
 
     at_s: float
     percent: float
     proxies: Mapping[str, ProxyReading] = field(default_factory=dict)
     veto: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 def write_reading(reading: Reading) -> dict[str, Any]:
@@ -87,8 +89,10 @@ def write_reading(reading: Reading) -> dict[str, Any]:
         name: {"up": proxy.up_s, "arms": {label: list(counts.numbers) for label, counts in proxy.arms.items()}}
         for name, proxy in reading.proxies.items()
     }
-    veto = {"veto": reading.veto} if reading.veto else {}
-    return {"at": reading.at_s, "percent": reading.percent, "proxies": proxies, **veto}
+    seen: dict[str, Any] = {"veto": reading.veto} if reading.veto else {}
+    if reading.doubts:
+        seen["doubts"] = list(reading.doubts)
+    return {"at": reading.at_s, "percent": reading.percent, "proxies": proxies, **seen}
 
 
 def read_reading(raw: Mapping[str, Any]) -> Reading:
@@ -97,7 +101,7 @@ def read_reading(raw: Mapping[str, Any]) -> Reading:
         name: ProxyReading(one["up"], {label: _counts(numbers) for label, numbers in one["arms"].items()})
         for name, one in raw["proxies"].items()
     }
-    return Reading(raw["at"], raw["percent"], proxies, raw.get("veto", ""))
+    return Reading(raw["at"], raw["percent"], proxies, raw.get("veto", ""), tuple(raw.get("doubts", ())))
 
 
 def _counts(numbers: Sequence[int]) -> Counts:

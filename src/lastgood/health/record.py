@@ -37,6 +37,7 @@ class Trial:
     def take(self, reading: Reading) -> tuple[Tick | None, Assessment]:
         """One more reading; the tick is None where it says nothing new."""
         tick = self._meter.tick(reading)
+        self.judge.doubts = reading.doubts
         if reading.veto:
             return tick, self.judge.refuse(reading.veto)
         return tick, self.judge.now if tick is None else self.judge.take(tick)

@@ -33,7 +33,8 @@ class Terms:
     which fails twice as often *and* more than ``tolerated`` is called good. ``dispersion`` (at least 1) per metric says
     how much failures come in clusters. After each rise of its share a release is not judged for ``warm_up_s``, save by
     vetoes. ``at_least_s`` must be watched and ``enough`` requests seen before it can be good; ``row`` failures in a row
-    (more where failures come in clusters) are a veto. ``references`` are shares that known good releases stayed below, for when there is no baseline.
+    (more where failures come in clusters) are a veto. ``references`` are shares that known good releases stayed
+    below, for when there is no baseline.
     """
 
     alpha: float = 1e-3

@@ -15,11 +15,12 @@ from lastgood.health.reading import Reading
 from lastgood.health.record import Case, Digest, Trial, retrace, write_case, write_line
 from lastgood.health.ticks import LONGEST_S
 from lastgood.operations import rulings
+from lastgood.operations.checking import Checking
 from lastgood.operations.loop import Loop
 from lastgood.operations.rulings import Finding
 from lastgood.operations.terms import promised, terms_for
 from lastgood.operations.vetoes import Lookout
-from lastgood.ports import Clock, Evidence, JournalFull, Measurements
+from lastgood.ports import Checks, Clock, Evidence, JournalFull, Measurements
 from lastgood.release.engine import watched_s
 from lastgood.release.release import services_of
 from lastgood.release.state import State
@@ -68,6 +69,7 @@ class _Open:
     kept: int = 0
     unkept: bool = False
     told: str = ""
+    checking: Checking | None = None
     decided: bool = False
 
     def finding(self, found: Assessment | None = None) -> Finding:
@@ -85,8 +87,10 @@ class Judging:
         clock: Clock,
         configuration_of: Callable[[int], Configuration],
         *,
+        checks: Checks | None = None,
         every_s: float = EVERY_S,
     ) -> None:
+        self._checks = checks
         self._loop, self._measurements, self._evidence = loop, measurements, evidence
         self._clock, self._configuration_of, self._every_s = clock, configuration_of, every_s
         self._open: _Open | None = None
@@ -124,6 +128,8 @@ class Judging:
         ):
             await self._close()
             under = self._open = await asyncio.to_thread(self._begin, subject)
+            if self._checks is not None and under.configuration.bake.checks:
+                under.checking = Checking(under.configuration.bake.checks, subject.release, self._checks)
             await self._announce(under)
         under.subject = subject
         found = await self._measure(under)
@@ -191,6 +197,8 @@ class Judging:
 
     async def _close(self) -> None:
         under, self._open = self._open, None
+        if under is not None and under.checking is not None:
+            under.checking.stop()
         if under is not None and not under.unkept and under.digest.lines > under.kept and not under.decided:
             await self._loop.ask(partial(rulings.keep, under.finding()))
 
@@ -201,16 +209,23 @@ class Judging:
         now_s = self._clock.now().boot_s
         if now_s <= under.last_s - LONGEST_S:
             now_s = under.last_s + LONGEST_S + self._every_s  # the machine was started anew: its clock begins at 0
-        reading = Reading(now_s, under.subject.percent, proxies, await self._veto(under))
+        veto, doubts = await self._seen(under, now_s)
+        reading = Reading(now_s, under.subject.percent, proxies, veto, doubts)
         self._write(under, write_line(reading))
         under.last_s = now_s
         return under.trial.take(reading)[1]
 
-    async def _veto(self, under: _Open) -> str:
-        if not under.lookout.changed or under.subject.percent <= 0:
-            return ""
-        await self._loop.look("service")
-        return under.lookout.veto(self._loop.observed)
+    async def _seen(self, under: _Open, now_s: float) -> tuple[str, tuple[str, ...]]:
+        """What speaks against it beside the counters: a veto, and doubts."""
+        veto, doubts = "", tuple[str, ...]()
+        if under.subject.percent <= 0:
+            return veto, doubts
+        if under.checking is not None:
+            veto, doubts = under.checking.look(now_s)
+        if under.lookout.changed and not veto:
+            await self._loop.look("service")
+            veto = under.lookout.veto(self._loop.observed)
+        return veto, doubts
 
     async def _rule(self, under: _Open, found: Assessment) -> None:
         if found.outcome == "bad":
