@@ -14,8 +14,6 @@ from lastgood.ports.artifacts import MadeOf as MadeOf
 from lastgood.ports.artifacts import Recipe as Recipe
 from lastgood.ports.checks import Checked as Checked
 from lastgood.ports.checks import Checks as Checks
-from lastgood.ports.checks import Checked as Checked
-from lastgood.ports.checks import Checks as Checks
 from lastgood.ports.clock import Clock as Clock
 from lastgood.ports.driver import Driver as Driver
 from lastgood.ports.functions import FunctionAnswer as FunctionAnswer
