@@ -35,7 +35,7 @@ class Running:
     def __init__(self, files: Mapping[str, str], app: str = "main:app", **said: Any) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="lg-", dir="/tmp"))
         self.port = free_port()
-        bundle = self.root / "bundle"
+        bundle = said.pop("bundle", self.root / "bundle")
         for name, text in files.items():
             path = bundle / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ class Running:
         order = {
             "name": "price",
             "version": "v1",
-            "argv": python_argv(bundle, server_folder(self.root)),
+            "argv": said.pop("argv", None) or python_argv(bundle, server_folder(self.root)),
             "settings": {
                 "app": app,
                 "interface": said.pop("interface", "auto"),

@@ -1,0 +1,150 @@
+"""Workers projects as people write them, on the real workerd; what we do not provide is refused by name."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lastgood.effects.functions.worker_build import build_worker
+from lastgood.effects.functions.worker_runtime import find_workerd, worker_argv
+from lastgood.effects.functions.wrangler import config_text, read_project
+from lastgood.errors import Refused, Unavailable
+from tests.functions.running import Running
+
+PROJECT = Path(__file__).parent / "projects/worker"
+CACHE = Path.home() / ".cache/lastgood/npm"
+HEAD = 'main = "a.js"\ncompatibility_date = "2026-07-01"\n'
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runtime() -> None:
+    """A machine that lacks it gets it as the error says; nothing is skipped."""
+    try:
+        find_workerd()
+    except Unavailable:
+        argv = ["npm", "install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "workerd", "esbuild"]
+        subprocess.run(argv, check=True, timeout=100)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    shutil.copytree(PROJECT, tmp_path / "worker")
+    return tmp_path / "worker"
+
+
+def worker(folder: Path, *names: str, **said: object) -> Running:
+    build_worker(folder, names)
+    return Running({}, argv=worker_argv(folder), tidy=False, **said)
+
+
+def test_a_project_runs_unchanged(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """TypeScript, a router over two files, URLPattern, vars, crypto.subtle, node:crypto, streaming, waitUntil."""
+    with worker(project) as function:
+        price = function.request("/price/5")
+        assert price.body == b'{"id":"5","greeting":"hi \\"there\\"","a":[1,2]}'
+        digest = function.request("/digest").body
+        assert len(digest) == 128
+        assert digest[:64] == digest[64:]
+        assert function.request("/stream").body == b"part 0\npart 1\npart 2\n"
+        assert function.until(lambda: function.request("/waited").body == b"1")
+        assert function.request("/raise").status == 500
+        assert "no such price" in function.said()
+        assert function.request("/none").status == 404
+
+
+def test_a_burst_on_a_cold_worker_starts_it_once(project: Path) -> None:
+    with worker(project) as function:
+        assert set(function.burst(500, "/price/5")) == {200}
+        assert function.ask()["starts"] == 1
+
+
+def test_it_sleeps_and_wakes_without_losing_a_request(project: Path) -> None:
+    with worker(project, idle_s=0.3) as function:
+        for _ in range(4):
+            assert function.request("/price/5").status == 200
+            function.until(lambda: function.ask()["state"] == "cold")
+        assert function.ask()["starts"] == 4
+
+
+def test_npm_packages_are_bundled(project: Path) -> None:
+    package = project / "node_modules/tiny"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"name": "tiny", "main": "index.js"}')
+    (package / "index.js").write_text("module.exports = () => 'from a package';")
+    (project / "src/index.ts").write_text(
+        "import tiny from 'tiny';\nexport default { fetch() { return new Response(tiny()); } };"
+    )
+    with worker(project) as function:
+        assert function.request("/").body == b"from a package"
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [("export default { fetch( }", "cannot be bundled"), ("import 'absent-package';", "cannot be bundled")],
+)
+def test_what_cannot_be_bundled_is_refused_with_its_place(
+    project: Path, source: str, why: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "src/index.ts").write_text(source)
+    with pytest.raises(Refused, match=why):
+        build_worker(project)
+    assert "index.ts:1" in capfd.readouterr().err
+
+
+def test_a_module_that_throws_when_it_is_loaded_does_not_start(project: Path) -> None:
+    (project / "src/index.ts").write_text("throw new Error('no such table'); export default { fetch() {} };")
+    with worker(project) as function:
+        assert function.request("/").status == 503
+        assert "no such table" in function.said()
+
+
+@pytest.mark.parametrize("key", ["kv_namespaces", "r2_buckets", "durable_objects", "queues", "ai", "triggers", "env"])
+def test_what_is_not_provided_is_refused_by_name(key: str) -> None:
+    with pytest.raises(Refused, match=f"`{key}` is not provided here"):
+        read_project("wrangler.toml", HEAD + f'[{key}]\nbinding = "X"\n')
+
+
+def test_what_has_no_meaning_here_is_warned_of() -> None:
+    made = read_project("wrangler.toml", HEAD + "workers_dev = true\n[observability]\nenabled = true\n")
+    assert len(made.warnings) == 2
+    assert "`workers_dev` has no meaning here" in made.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("main = ", "cannot be read"),
+        ('compatibility_date = "2026-07-01"', "`main`"),
+        ('main = "../a.js"\ncompatibility_date = "2026-07-01"', "`main`"),
+        ('main = "a.js"', "`compatibility_date`"),
+        (HEAD + "vars = 3", "`vars`"),
+    ],
+)
+def test_what_is_written_wrongly_is_said(text: str, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        read_project("wrangler.toml", text)
+
+
+def test_jsonc_is_json_with_comments_and_commas() -> None:
+    text = '/* a */ {"main": "a//b.js", // c\n "compatibility_date": "2026-07-01", "vars": {"A": "x, }", },}'
+    made = read_project("wrangler.jsonc", text)
+    assert (made.main, made.variables) == ("a//b.js", {"A": "x, }"})
+
+
+def test_texts_of_variables_cannot_leave_their_place() -> None:
+    made = read_project("wrangler.toml", HEAD + 'vars = { A = \'"), (name = "B\\\', C = "\\n\\u0001" }')
+    text = config_text(made, ("TOKEN",), "index.js")
+    assert '(name = "A", text = "\\"), (name = \\"B\\\\")' in text
+    assert '(name = "C", text = "\\x0a\\x01")' in text
+    assert '(name = "TOKEN", fromEnvironment = "TOKEN")' in text
+
+
+def test_a_missing_runtime_says_how_to_get_it(tmp_path: Path) -> None:
+    code = "from lastgood.effects.functions.worker_runtime import find_workerd; find_workerd()"
+    env = {"HOME": str(tmp_path), "PATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert "npm install --prefix ~/.cache/lastgood/npm workerd esbuild" in done.stderr
