@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -185,3 +187,59 @@ def test_secrets_reach_the_process_and_nothing_else(shop: ServiceShop) -> None:
     for path in shop.state.rglob("*"):
         if path.is_file() and "secrets" not in path.parts:
             assert b"hunter2" not in path.read_bytes(), path
+
+
+def test_the_example_runs(shop: ServiceShop) -> None:
+    """As its first lines say."""
+    example = Path(__file__).parents[2] / "examples/services"
+    shop.begin()
+    shutil.copytree(example, shop.root, dirs_exist_ok=True)
+    text = (shop.root / "lastgood.yaml").read_text().replace("port: 8080", f"port: {shop.ports.gateway}")
+    text = text.replace("for: 1m", "for: 300ms")
+    shop.commit(text, "Begin")
+    shop.ok("up", "--detach")
+    first = shop.ok("deploy", "--wait", "good")
+    assert "starts service hello: 2 instances" in first.said
+    assert shop.get("/").body == "hello\n"
+    shop.commit(text.replace("WORD: hello", "WORD: goodbye"), "Another word")
+    assert "restarts service hello: 2 instances of the new version" in shop.ok("deploy", "--wait", "good").said
+    assert shop.get("/").body == "goodbye\n"
+    shop.ok("rollback")
+    assert shop.get("/").body == "hello\n"
+
+
+def test_a_build_runs_once_and_its_failure_changes_nothing(shop: ServiceShop) -> None:
+    shop.begin()
+    counted = f"    build: [sh, -c, 'cp main.py built.py; echo built >> {shop.folder}/count']\n"
+    text = shop.words("one", more=counted).replace("main.py, one", "built.py, one")
+    shop.commit(text, "Open", services__catalog__main_py=CODE)
+    shop.ok("up", "--detach")
+    shop.ok("plan", "deploy")
+    assert not (shop.folder / "count").exists(), "a plan builds nothing"
+    shop.ok("deploy", "--wait", "ended")
+    assert shop.get("/visit").body == "one"
+    shop.commit(text.replace("one]", "two]"), "Say two")
+    shop.ok("deploy", "--wait", "ended")
+    shop.ok("rollback")
+    assert (shop.folder / "count").read_text() == "built\n", "the same content and build are the same artifact"
+    before = shop.standing()
+    shop.commit(
+        text.replace("cp main.py", "echo there is no gcc; false; cp main.py").replace("sh, -c", "sh, -ec"), "Bad"
+    )
+    refused = shop.run("deploy")
+    assert refused.code == 4, refused.said
+    assert "there is no gcc" in refused.said
+    assert "there is no gcc" in shop.ok("logs", "build:catalog").said
+    assert shop.standing() == before
+
+
+def test_a_damaged_artifact_is_not_started(shop: ServiceShop) -> None:
+    shop.open_with("one")
+    shop.release("two", keep="300ms")
+    for path in (shop.state / "artifacts").rglob("main.py"):
+        path.chmod(0o644)
+        path.write_text("print('evil')")
+    done = shop.run("rollback", "r1", "--no-revert-commit", timeout_s=120)
+    assert done.code != 0
+    assert "damaged: main.py is not what it was" in done.said + str(shop.ask("report", "d3"))
+    assert shop.get("/visit").body == "two", "requests stay where something answers"

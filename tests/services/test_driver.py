@@ -82,6 +82,15 @@ async def test_draining_takes_out_of_the_gateway_waits_for_connections_and_is_un
     assert len(town.gate.said[ONE]) == 2
 
 
+async def test_one_that_drains_is_not_counted_wherever_requests_go(town: Town) -> None:
+    await town.do("start", instances=2)
+    await town.do("drain", keep=1, drain_s=0.1)
+    facts = await town.facts()
+    assert (facts["wanted"], facts["healthy"]) == (2, 1)
+    await town.do("start", instances=2)
+    assert (await town.facts())["healthy"] == 2
+
+
 async def test_patience_with_connections_ends(town: Town) -> None:
     await town.do("start", instances=1)
     _, writer = await asyncio.open_connection("127.0.0.1", int(town.running()[0].rpartition(".")[2]))

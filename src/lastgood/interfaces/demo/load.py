@@ -90,9 +90,21 @@ class Load:
 
 async def _read(reader: asyncio.StreamReader) -> tuple[int, str, bool]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-    length = next((int(line[15:]) for line in head.split("\r\n") if line.startswith("content-length:")), 0)
-    body = await reader.readexactly(length)
+    if "transfer-encoding: chunked" in head:
+        body = await _chunks(reader)
+    else:
+        length = next((int(line[15:]) for line in head.split("\r\n") if line.startswith("content-length:")), 0)
+        body = await reader.readexactly(length)
     return int(head[9:12]), body[:40].decode("utf-8", "replace"), "connection: close" in head
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while length := int(await reader.readuntil(b"\r\n"), 16):
+        body += await reader.readexactly(length)
+        await reader.readexactly(2)
+    await reader.readuntil(b"\r\n")
+    return body
 
 
 class Upstream:
