@@ -54,7 +54,7 @@ def test_everything_that_is_no_code_is_there_too(installed: Path, tmp_path: Path
     found = Path(ran(installed / "bin" / "python", "-c", JOURNAL, cwd=tmp_path).strip())
     assert found.is_relative_to(installed), "that is not what was installed"
     assert (found / "py.typed").is_file()
-    assert (found / "effects" / "journal" / "schema.sql").is_file()
+    assert (found / "effects" / "journal" / "migrations" / "0001_journal.up.sql").is_file()
     ours = {path.relative_to(SOURCES) for path in SOURCES.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     theirs = {path.relative_to(found) for path in found.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert ours - theirs == set()

@@ -13,13 +13,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from lastgood.config.configuration import canonical, digest_of
 from lastgood.config.digests import digest_of_names
 from lastgood.effects.journal.manifests import Manifests
+from lastgood.effects.journal.migrating import is_current, migrate
 from lastgood.effects.journal.reading import open_read_only
 from lastgood.effects.journal.reserve import Reserve
 from lastgood.effects.journal.troubles import is_locked, no_room, passes, unreadable
@@ -59,7 +59,8 @@ class SqliteJournal:
             os.chmod(self.path, 0o600)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
-            db.executescript(files(__package__).joinpath("schema.sql").read_text())
+            if not is_current(db, self.path):
+                migrate(self.path)
             self._reserve.fill()
             return db
         except sqlite3.DatabaseError as error:
