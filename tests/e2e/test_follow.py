@@ -169,7 +169,6 @@ def _push(shop: Shop, clone: Path, text: str, *options: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the way back is not told to the remote that is followed")
 def test_the_way_back_reaches_the_remote(shop: Shop, remote: Path) -> None:
     """The bad commit came from afar: the remote's branch is reverted, and what is built on top of it does not bring
     the bad change back."""

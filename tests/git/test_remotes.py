@@ -226,3 +226,62 @@ def test_redaction() -> None:
     assert "git.example/x.git" in shown
     assert redacted("git@host:x.git") == "git@host:x.git"
     assert os.sep in shown
+
+
+def _from_afar(shop: Shop, remote: Shop, tmp_path: Path) -> tuple[Shop, str, str]:
+    """A colleague's bad commit on the remote, fetched here and never merged."""
+    shop.git("clone", "-q", str(remote.path), str(tmp_path / "colleague"))
+    colleague = Shop.__new__(Shop)
+    colleague.path = tmp_path / "colleague"
+    good = colleague.git("rev-parse", "HEAD")
+    bad = colleague.commit({"a": b"3"}, "Bad, from afar")
+    colleague.git("push", "-q")
+    shop.git("fetch", "-q", "origin")
+    return colleague, bad, good
+
+
+def test_what_came_from_the_remote_is_taken_out_there(shop: Shop, remote: Shop, tmp_path: Path) -> None:
+    _, bad, good = _from_afar(shop, remote, tmp_path)
+    before = shop.git("rev-parse", "main")
+    done = shop.repository.revert(order(bad, good))
+    pushed = shop.repository.push(done)
+    assert pushed is not None
+    assert (pushed.remote, pushed.branch, pushed.why) == ("origin", "main", "")
+    assert remote.git("rev-parse", "main", "main~1").split() == [done.commit, bad]
+    assert remote.git("show", "main:a") == "2"
+    assert (shop.git("rev-parse", "main"), shop.status()) == (before, "")
+    assert shop.git("branch", "--list", "lastgood/*") == ""
+    again = shop.repository.revert(order(bad, good))
+    assert (again.commit, again.why) == (done.commit, "it was written before")
+
+
+def test_a_remote_that_moved_on_gets_it_beside(shop: Shop, remote: Shop, tmp_path: Path) -> None:
+    colleague, bad, good = _from_afar(shop, remote, tmp_path)
+    done = shop.repository.revert(order(bad, good))
+    colleague.commit({"b": b"later"}, "Later")
+    colleague.git("push", "-q")
+    pushed = shop.repository.push(done)
+    assert pushed is not None
+    assert pushed.branch == "lastgood/revert-r12"
+    assert "refused" in pushed.why
+    assert remote.git("rev-parse", "lastgood/revert-r12") == done.commit
+    assert shop.git("rev-parse", "lastgood/revert-r12") == done.commit
+
+
+def test_a_remote_that_is_away_keeps_the_commit_here(shop: Shop, remote: Shop, tmp_path: Path) -> None:
+    _, bad, good = _from_afar(shop, remote, tmp_path)
+    remote.path.rename(tmp_path / "away.git")
+    done = shop.repository.revert(order(bad, good))
+    with pytest.raises(Unavailable):
+        shop.repository.push(done)
+    assert shop.git("rev-parse", "lastgood/revert-r12") == done.commit
+
+
+def test_a_branch_that_never_had_the_change_is_told_so(shop: Shop) -> None:
+    good = shop.commit({"a": b"1"}, "Good")
+    shop.git("switch", "-q", "-c", "elsewhere")
+    bad = shop.commit({"a": b"2"}, "Bad, elsewhere")
+    done = shop.repository.revert(order(bad, good))
+    assert done.commit is None
+    assert "does not contain the commit of r12" in done.why
+    assert done.commands

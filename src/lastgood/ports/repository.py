@@ -84,6 +84,8 @@ class Reverted:
     conflicts: tuple[str, ...] = ()
     why: str = ""
     commands: tuple[str, ...] = ()
+    remote: tuple[str, str] | None = None
+    """Remote and branch there that the commit was made for: the change never was on the branch here."""
 
     @property
     def conflict(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lastgood.errors import LastgoodError, Unavailable
-from lastgood.ports import Repository, RevertOrder
+from lastgood.ports import Repository, Reverted, RevertOrder
 from lastgood.release.observed import Fact
 from lastgood.release.step import Step
 
@@ -48,10 +48,10 @@ class GitDriver:
             deployment=deployment,
             keep_paths=tuple(keep),
         )
-        reverted = await asyncio.to_thread(self._repository.revert, order)
+        reverted = await self._revert(order)
         result: dict[str, Any] = {
             "commit": reverted.commit,
-            "branch": reverted.branch,
+            "branch": "/".join(reverted.remote) if reverted.remote else reverted.branch,
             "updated_work_tree": reverted.updated_work_tree,
             "conflicts": reverted.conflicts,
             "why": reverted.why,
@@ -60,6 +60,18 @@ class GitDriver:
         if reverted.commit is not None:
             result |= await self._push(reverted)
         return result
+
+    async def _revert(self, order: RevertOrder) -> Reverted:
+        """What came from a remote is taken out of what is there now, not of what was fetched some seconds ago."""
+        assert self._repository is not None
+        reverted = await asyncio.to_thread(self._repository.revert, order)
+        if reverted.remote is None:
+            return reverted
+        try:
+            await asyncio.to_thread(self._repository.fetch, *reverted.remote)
+        except LastgoodError:
+            return reverted  # the push will say why
+        return await asyncio.to_thread(self._repository.revert, order)
 
     async def _push(self, reverted: Any) -> dict[str, Any]:
         assert self._repository is not None

@@ -55,8 +55,12 @@ def push(native: pygit2.Repository, reverted: Reverted, timeout_s: float = REMOT
     Only our own commit is published: when the branch holds others that the remote lacks, they are their author's to
     push. Raises ``Unavailable`` when the remote cannot be reached.
     """
+    if reverted.commit is None:
+        return None
+    if reverted.remote is not None:
+        return _push_afar(native, reverted, *reverted.remote, timeout_s)
     followed = upstream(native, reverted.asked)
-    if followed is None or reverted.commit is None:
+    if followed is None:
         return None
     remote, reference = followed
     name = reference.removeprefix("refs/heads/")
@@ -84,6 +88,33 @@ def push(native: pygit2.Repository, reverted: Reverted, timeout_s: float = REMOT
         )
     commands = (f"{at} pull --no-rebase", f"{at} push {shlex.quote(remote)} {shlex.quote(reverted.asked)}:{name}")
     return Pushed(remote, reverted.aside, why, commands)
+
+
+def _push_afar(native: pygit2.Repository, reverted: Reverted, remote: str, name: str, timeout_s: float) -> Pushed:
+    """To the remote's branch, which the commit was made for; refused, beside it there, and named here."""
+    assert reverted.commit is not None
+    at = f"git -C {_words(str(root_of(native)))}"
+    try:
+        refused = _send(native, remote, reverted.commit, f"refs/heads/{name}", timeout_s)
+        if refused is None:
+            return Pushed(remote, name)
+        beside = _send(native, remote, reverted.commit, f"refs/heads/{reverted.aside}", timeout_s)
+    except Unavailable:
+        _keep(native, reverted)
+        raise
+    _keep(native, reverted)
+    why = f"{remote} refused the push to {name}: {refused}"
+    if beside is not None:
+        return Pushed(remote, None, f"{why}; and to {reverted.aside}: {beside}", (f"{at} fetch", f"{at} push"))
+    there = f"{remote}/{reverted.aside}"
+    commands = (f"{at} fetch {_words(remote)}", f"{at} switch {_words(name)}", f"{at} merge {_words(there)}")
+    return Pushed(remote, reverted.aside, why, commands)
+
+
+def _keep(native: pygit2.Repository, reverted: Reverted) -> None:
+    """A name here for what could not go where it belongs: Git forgets commits without one."""
+    if native.references.get(f"refs/heads/{reverted.aside}") is None:
+        native.create_reference(f"refs/heads/{reverted.aside}", reverted.commit, force=False)
 
 
 def _words(*words: str) -> str:

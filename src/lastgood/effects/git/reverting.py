@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pygit2
 
 from lastgood.effects.git.advancing import bring_forward
+from lastgood.effects.git.afar import Afar, contains, where_it_is
 from lastgood.effects.git.committing import is_answer_to, message_of, write_commit
 from lastgood.effects.git.locking import locked_branch
 from lastgood.effects.git.merging import Merged, with_kept, without_change
@@ -47,6 +49,9 @@ def revert(native: pygit2.Repository, order: RevertOrder) -> Reverted:
 
 def _attempt(native: pygit2.Repository, order: RevertOrder, *, restless: bool = False) -> Reverted | None:
     """One go at the branch as it is now; None when it moved meanwhile. A restless branch is left alone."""
+    afar = where_it_is(native, order.branch, order.bad)
+    if afar is not None:
+        return _from_afar(native, order, afar)
     reference = native.references.get(f"refs/heads/{order.branch}")
     if reference is None:
         raise Unavailable(
@@ -66,6 +71,18 @@ def _attempt(native: pygit2.Repository, order: RevertOrder, *, restless: bool = 
     if restless:
         return _beside(native, order, commit, f"{order.branch} moved {_TRIES} times meanwhile")
     return _advance(native, order, str(head.id), commit)
+
+
+def _from_afar(native: pygit2.Repository, order: RevertOrder, afar: Afar) -> Reverted:
+    """On top of what the remote has; nothing here moves. It gets a name when the push has failed, or it is there."""
+    head, bad, target = (commit_at(native, oid) for oid in (afar.head, order.bad, order.target))
+    merged = without_change(native, bad.tree, head.tree, target.tree, order.keep_paths)
+    if merged.tree == str(head.tree_id):
+        return replace(_nothing_to_do(native, order, head), remote=(afar.remote, afar.name))
+    if merged.tree is None:
+        return _conflicting(native, order, bad, target, merged, _earlier_aside(native, order))
+    commit = write_commit(_place(native), merged.tree, str(head.id), message_of(order))
+    return Reverted(commit, order.branch, order.branch, aside_name(order), remote=(afar.remote, afar.name))
 
 
 def _advance(native: pygit2.Repository, order: RevertOrder, old: str, commit: str) -> Reverted | None:
@@ -171,6 +188,10 @@ def _nothing_to_do(native: pygit2.Repository, order: RevertOrder, head: pygit2.C
             break
         if is_answer_to(commit, order):
             return Reverted(str(commit.id), order.branch, order.branch, aside_name(order), why="it was written before")
+    if not contains(native, str(head.id), order.bad):
+        why = f"{order.branch} here does not contain the commit of {order.release}"
+        advice = (f"{_git((), native)} log --all --oneline --ancestry-path {order.bad[:12]}~..",)
+        return Reverted(None, order.branch, order.branch, aside_name(order), why=why, commands=advice)
     return Reverted(None, order.branch, order.branch, aside_name(order), why="the branch holds this content already")
 
 

@@ -133,6 +133,8 @@ def revert_commit(found: Mapping[str, Any]) -> list[str]:
     if step.get("error"):
         return [f"no revert commit was written: {step['error']}"]
     result = step.get("result") or {}
+    if result.get("commit") is None and result.get("commands"):
+        return [f"no revert commit was written: {result['why']}", *(f"  {command}" for command in result["commands"])]
     if result.get("commit") is None:
         return ["Git says so already: no revert commit was needed"]
     lines = [f"revert commit {result['commit'][:12]} on {result['branch']}"]
