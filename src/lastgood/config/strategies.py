@@ -61,6 +61,10 @@ class Canary(Section):
         default=False,
         description="requests that may be repeated and fail on the new version are answered by the old one",
     )
+    sticky: Flag = Field(
+        default=False,
+        description="who met the new version stays with it, and who did not is asked again after a hold, by a cookie",
+    )
     by: Sign | None = Field(
         default=None, description="requests that go to the new version whatever the share, once there is one"
     )

@@ -11,13 +11,13 @@ from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 
-from lastgood.config.configuration import Configuration
 from lastgood.config.model import Listener, RateLimit
 from lastgood.errors import Unavailable
 from lastgood.gateway.cache import CompileCache
 from lastgood.gateway.clusters import TRUSTED_CA, Target, assignment, cluster, service_target, upstream_target
+from lastgood.gateway.doors import opened
 from lastgood.gateway.fences import both, settled
-from lastgood.gateway.labels import Door, Label, answer_filter, release_filter
+from lastgood.gateway.labels import Label, answer_filter, release_filter
 from lastgood.gateway.listeners import certificate_secret, listener, same_socket
 from lastgood.gateway.lua import host_filter
 from lastgood.gateway.outline import Outline
@@ -74,13 +74,11 @@ def compile_snapshot(
         cache.index(outline, {target: made.name for target, made in named.items()})
         for outline, named in zip(outlines, clusters, strict=True)
     ]
-    labels = [
-        Label(item.release, item.configuration.gateway.release_header, _doors(item.configuration, outline))
-        for item, outline in zip(generations, outlines, strict=True)
-    ]
+    labels = [Label(item.release, item.configuration.gateway.release_header) for item in generations]
     shielded = shields(outlines[-1], clusters[-1], clusters[0]) if traffic.candidate else {}
-    if shielded:
-        labels[-1] = replace(labels[-1], shields=tuple((each.canary, each.shielded) for each in shielded))
+    if traffic.candidate:
+        labels = list(opened(labels[0], labels[1], outlines[-1]))
+        labels[1] = replace(labels[1], shields=tuple((each.canary, each.shielded) for each in shielded))
     policies = {used.digest: used for index in indexes for used in index.used.values()}
     table = assign(slots, _limits(policies))
     listeners = _listeners(outlines)
@@ -102,18 +100,6 @@ def compile_snapshot(
     }
     cache.finish()
     return cache.snapshot(resources)
-
-
-def _doors(configuration: Configuration, outline: Outline) -> tuple[Door, ...]:
-    """By which headers a release may be asked for while it is a candidate."""
-    found = []
-    if (sign := configuration.gateway.preview) is not None:
-        found.append(Door(sign.header.lower(), sign.value, preview=True))
-    for service in outline.services.values():
-        canary = service.strategy.canary
-        if canary is not None and canary.by is not None:
-            found.append(Door(canary.by.header.lower(), canary.by.value, preview=False))
-    return tuple(dict.fromkeys(found))
 
 
 def with_percent(snapshot: Snapshot, traffic: Traffic, cache: CompileCache) -> Snapshot:

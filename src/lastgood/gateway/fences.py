@@ -33,16 +33,16 @@ def settled(table: Table) -> tuple[Line, ...]:
 
 def both(base: Table, candidate: Table, labels: tuple[Label, Label]) -> tuple[Line, ...]:
     """The candidate's routes fenced, the base's behind them; ``labels`` are the base's and the candidate's."""
-    asked = tuple(_asked_for(candidate, labels[1]))
+    asked = (*_asked_for(candidate, labels[1]), *_asked_for(base, labels[0]))
     if _is_sound(base, candidate):
         return (*asked, *_merged(base, candidate, labels))
     return (*asked, *_stacked(base, candidate, labels))
 
 
-def _asked_for(candidate: Table, label: Label) -> Iterator[Line]:
-    """The whole table of the candidate for requests that ask for it, before all others."""
+def _asked_for(table: Table, label: Label) -> Iterator[Line]:
+    """The whole table of a release for requests that come to it by a door, before all others."""
     for door in label.doors:
-        yield from (Line(rule, label, door=door) for rule in candidate.rules)
+        yield from (Line(rule, label, door=door) for rule in table.rules)
         yield Line(None, label, door=door)
 
 

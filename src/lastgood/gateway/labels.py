@@ -28,11 +28,16 @@ from lastgood.gateway.snapshot import Resource
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A header by which requests ask for a release: at any time (``preview``), or once it has a share of them."""
+    """A header by which requests come to a release; any ``value`` if there is none.
+
+    ``key`` is the runtime key that opens it, None for always. ``drawn`` tells that its value is a regular expression
+    for what an earlier answer set: such requests were sent here by chance and not by choice.
+    """
 
     header: str
     value: str | None
-    preview: bool
+    key: str | None
+    drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class Label:
     release: int
     header: bool
     doors: tuple[Door, ...] = ()
+    cookie: str = ""
+    """What its answers set while requests are drawn by lot between two releases."""
     shields: tuple[tuple[str, str], ...] = ()
     """``(cluster, cluster with the stable version behind it)`` of the canaries that are shielded."""
 

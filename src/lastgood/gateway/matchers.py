@@ -12,7 +12,7 @@ from envoy.type.v3 import percent_pb2
 from lastgood.config.model import Match, TextMatch
 from lastgood.config.order import parse_path
 from lastgood.gateway.labels import Door
-from lastgood.gateway.names import open_key, runtime_key
+from lastgood.gateway.names import runtime_key
 
 _MILLION = percent_pb2.FractionalPercent.MILLION
 
@@ -50,15 +50,17 @@ def fence(message: Any, release: int) -> None:
     message.runtime_fraction.default_value.denominator = _MILLION
 
 
-def door(message: Any, asked: Door, release: int) -> None:
-    """Let only requests through that ask for the release; but for a preview, only once it has a share of the others."""
+def door(message: Any, asked: Door) -> None:
+    """Let only requests through that carry its header, and only while its key says so."""
     header = message.headers.add(name=asked.header)
     if asked.value is None:
         header.present_match = True
+    elif asked.drawn:
+        header.string_match.safe_regex.regex = asked.value
     else:
         header.string_match.exact = asked.value
-    if not asked.preview:
-        message.runtime_fraction.runtime_key = open_key(release)
+    if asked.key is not None:
+        message.runtime_fraction.runtime_key = asked.key
         message.runtime_fraction.default_value.numerator = 0
         message.runtime_fraction.default_value.denominator = _MILLION
 

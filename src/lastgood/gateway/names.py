@@ -58,6 +58,11 @@ def open_key(release: int) -> str:
     return f"lastgood.open.r{release}"
 
 
+def stay_key(release: int) -> str:
+    """The runtime key that keeps requests where they were drawn: while a candidate has a share and not all of them."""
+    return f"lastgood.stay.r{release}"
+
+
 def release_name(release: int) -> str:
     """``r12``."""
     return f"r{release}"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2 as route_pb2
 
 from lastgood.config.model import Redirect, Retries, Route
@@ -47,12 +48,13 @@ def route_messages(line: Line) -> Iterator[Any]:
     message = route_pb2.Route(name=_name(route.name, line))
     message.match.CopyFrom(match_message(route.match, fenced_by=fenced_by))
     _door(message, line)
+    _cookie(message, line)
     _action(message, line.rule, dict(line.label.shields) if line.label else {})
     apply_changes(message, route.headers.request, route.headers.response)
     if line.label:
         # Statistics of each release, not of each route: ten thousand of those would be read by nobody.
         alone = f".{route.name}" if route.guarded else ""
-        if line.door is not None:
+        if line.door is not None and not line.door.drawn:
             alone = names.ASKED  # whoever asks for a release by name is no random user: not judged by
         message.stat_prefix = f"{names.release_name(line.label.release)}{alone}"
     _policies(message, used, line)
@@ -71,7 +73,14 @@ def _name(name: str, line: Line) -> str:
 
 def _door(message: Any, line: Line) -> None:
     if line.door is not None and line.label is not None:
-        door(message.match, line.door, line.label.release)
+        door(message.match, line.door)
+
+
+def _cookie(message: Any, line: Line) -> None:
+    if line.label is not None and line.label.cookie and line.door is None:
+        message.response_headers_to_add.add().header.CopyFrom(
+            base_pb2.HeaderValue(key="set-cookie", value=line.label.cookie)
+        )
 
 
 def _catch_all(fenced_by: int | None) -> Any:

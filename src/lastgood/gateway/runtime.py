@@ -8,7 +8,7 @@ from typing import Any
 
 from envoy.service.runtime.v3 import rtds_pb2
 
-from lastgood.gateway.names import open_key, runtime_key
+from lastgood.gateway.names import open_key, runtime_key, stay_key
 from lastgood.gateway.packing import resource
 from lastgood.gateway.snapshot import RUNTIME_LAYER, Resource
 
@@ -26,6 +26,7 @@ def runtime_resource(release: int | None, percent: float = 0.0) -> Resource:
     else:
         _set(runtime, runtime_key(release), round(percent * MILLION / 100))
         _set(runtime, open_key(release), MILLION if percent > 0 else 0)
+        _set(runtime, stay_key(release), MILLION if 0 < percent < 100 else 0)
     return resource(RUNTIME_LAYER, runtime)
 
 

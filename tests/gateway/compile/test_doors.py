@@ -57,3 +57,31 @@ async def test_users_of_a_canary_are_on_it_as_long_as_it_has_a_share(world: Worl
     await world.serve(base, candidate, 0)
     assert [kind for kind, _ in world.ads.pushed] == [RUNTIME], "the way back takes them along, by the one push"
     assert {await seen(world, "/", x_canary="1") for _ in range(20)} == {"old r1"}
+
+
+async def test_who_met_the_canary_stays_with_it_and_who_did_not_stays_away(world: World) -> None:
+    canary = {**CANARY, "strategy": {"canary": {"steps": ["50%"], "hold": "60s", "sticky": True}}}
+
+    def sticky(text: str) -> Any:
+        route = {"name": "a", "match": {"host": "shop.example"}, "public": True}
+        answer = {"respond": {"status": 200, "body": text}}
+        return world.shop(gateway=GATEWAY, services={"api": canary}, routes=[{**route, **answer}])
+
+    base, candidate = sticky("old"), sticky("new")
+    await world.serve(base, candidate, 0)
+    await world.serve(base, candidate, 50)
+    first, cookies = [], []
+    for _ in range(40):
+        answer = await world.get("/")
+        first.append(answer.text)
+        cookies.append(answer.headers["set-cookie"].partition(";")[0])
+    assert {*zip(first, cookies, strict=True)} == {("old", "lastgood-r2=old"), ("new", "lastgood-r2=new")}
+    for text, cookie in {*zip(first, cookies, strict=True)}:
+        again = {(await world.get("/", cookie=f"theme=dark; {cookie}; x=1")).text for _ in range(20)}
+        assert again == {text}
+    other = {(await world.get("/", cookie="lastgood-r1=new; notlastgood-r2=newer")).text for _ in range(40)}
+    assert other == {"old", "new"}, "what was drawn for another release says nothing"
+    await world.serve(base, candidate, 100)
+    assert (await world.get("/", cookie="lastgood-r2=old")).text == "new", "in the end all come along"
+    await world.serve(base, candidate, 0)
+    assert (await world.get("/", cookie="lastgood-r2=new")).text == "old", "and so they do on the way back"

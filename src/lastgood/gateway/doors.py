@@ -1,0 +1,43 @@
+"""How requests come to one of two releases other than by lot: a preview, a header, a cookie that an answer set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lastgood.gateway.labels import Door, Label
+from lastgood.gateway.names import open_key, stay_key
+from lastgood.gateway.outline import Outline
+
+NEW_S = 86_400
+"""Seconds for which a browser remembers that it met the new release; longer than most deployments."""
+
+
+def opened(base: Label, candidate: Label, outline: Outline) -> tuple[Label, Label]:
+    """Both labels with their doors, as the candidate's configuration asks for them."""
+    number, gateway = candidate.release, outline.configuration.gateway
+    canaries = [made for service in outline.services.values() if (made := service.strategy.canary) is not None]
+    doors = [Door(gateway.preview.header.lower(), gateway.preview.value, None)] if gateway.preview else []
+    doors += [Door(made.by.header.lower(), made.by.value, open_key(number)) for made in canaries if made.by]
+    sticky = [made for made in canaries if made.sticky]
+    if sticky:
+        doors.append(_drawn(number, "new"))
+        hold_s = max(1, round(max(made.hold_s for made in sticky)))
+        # Who was drawn to stay is drawn again after a hold, or the share would never grow among those who come back.
+        base = replace(base, doors=(_drawn(number, "old"),), cookie=_cookie(number, "old", hold_s))
+        candidate = replace(candidate, cookie=_cookie(number, "new", NEW_S))
+    return base, replace(candidate, doors=tuple(dict.fromkeys(doors)))
+
+
+def _drawn(number: int, side: str) -> Door:
+    """Envoy matches the whole header: other cookies may stand before and behind."""
+    value = rf"(.*;\s*)?{_name(number)}={side}(\s*;.*)?"
+    return Door("cookie", value, (open_key if side == "new" else stay_key)(number), drawn=True)
+
+
+def _cookie(number: int, side: str, max_age_s: int) -> str:
+    return f"{_name(number)}={side}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax"
+
+
+def _name(number: int) -> str:
+    """Of the release on trial: what was drawn for one says nothing about the next."""
+    return f"lastgood-r{number}"
