@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lastgood.health.dispersion import UNKNOWN, dispersion, in_bins
-from lastgood.health.record import replay
+from lastgood.health.record import ticks_of
 from lastgood.health.streams import Estimate, edges, errors_of, refused_of
 from lastgood.health.ticks import Arm, Tick
 
+HOUR = 3600
+"""Readings that are learnt from, of each record."""
 USUAL_EDGE = 2
 """Which of the quantiles' edges stands for latency when its clusters are learnt: p90."""
 
@@ -31,7 +33,7 @@ class Past:
 
 def learn(records: Iterable[Sequence[str]]) -> Past:
     """From the lines of records, the newest first; only the baselines count: they were known good."""
-    found = [[tick for tick, _ in replay(lines) if not tick.blind] for lines in records]
+    found = [[tick for tick in ticks_of(_newest(lines)) if not tick.blind] for lines in records]
     found = [ticks for ticks in found if ticks]
     if not found:
         return Past()
@@ -59,6 +61,14 @@ def learn(records: Iterable[Sequence[str]]) -> Past:
     seconds = sum(tick.took_s for tick in newest)
     failed, requests = _sum(newest)
     return Past(references, spread, requests / seconds if seconds else 0.0, (failed + 0.5) / (requests + 100.0))
+
+
+def _newest(lines: Sequence[str]) -> Sequence[str]:
+    """The case and the last hour: a record may be days long, and somebody waits for the release it is learnt for."""
+    if len(lines) <= HOUR:
+        return lines
+    case = max(index for index, line in enumerate(lines) if '"terms"' in line)
+    return [lines[case], *lines[max(case + 1, len(lines) - HOUR) :]]
 
 
 def _bins(records: list[list[Tick]], of: Callable[[Arm], tuple[int, int]]) -> list[tuple[int, int]]:

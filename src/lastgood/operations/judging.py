@@ -9,7 +9,6 @@ from functools import partial
 
 from lastgood.config.configuration import Configuration
 from lastgood.errors import Fenced, LastgoodError
-from lastgood.health.history import learn
 from lastgood.health.judge import Assessment
 from lastgood.health.reading import Reading
 from lastgood.health.record import Case, Digest, Trial, retrace, write_case, write_line
@@ -18,7 +17,7 @@ from lastgood.operations import rulings
 from lastgood.operations.checking import Checking
 from lastgood.operations.loop import Loop
 from lastgood.operations.rulings import Finding
-from lastgood.operations.terms import promised, terms_for
+from lastgood.operations.terms import past_of, promised, terms_for
 from lastgood.operations.vetoes import Lookout
 from lastgood.ports import Checks, Clock, Evidence, JournalFull, Measurements
 from lastgood.release.engine import watched_s
@@ -28,7 +27,6 @@ from lastgood.release.state import State
 EVERY_S = 1.0
 KEEP_EVERY = 60
 """Lines of a record after which its digest goes into the journal."""
-LEARN_FROM = 3
 EXTENSIONS = 3
 """How many times the bake's time an ``extend`` waits before a person is asked."""
 HALF = 50.0
@@ -147,7 +145,7 @@ class Judging:
         lines = list(self._evidence.lines(subject.release))
         trial, last_s = self._resumed(lines, subject)
         if trial is None:
-            past = learn(self._evidence.lines(number) for number in self._known_good(subject.release))
+            past = past_of(self._loop.state, self._evidence, beside=subject.release)
             terms = terms_for(configuration, past, new_code=lookout.changed)
             case = Case(subject.release, subject.baseline, terms, subject.deployment)
             made = _Open(subject, Trial(case), configuration, lookout, last_s=last_s, told=promised(terms, past))
@@ -175,11 +173,6 @@ class Judging:
             subject.baseline,
         )
         return (trial if same and not done else None), last_s
-
-    def _known_good(self, release: int) -> list[int]:
-        state = self._loop.state
-        good = [n for n in self._evidence.releases() if n != release and state.verdict(n).name == "good"]
-        return good[:LEARN_FROM]
 
     def _write(self, under: _Open, line: str) -> None:
         if under.unkept:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from lastgood.config.bake import Bake, Objective
 from lastgood.config.configuration import Configuration
 from lastgood.health import forecast
-from lastgood.health.history import Past
+from lastgood.health.history import Past, learn
 from lastgood.health.objectives import edge_for
 from lastgood.health.terms import STAKES, Terms
 from lastgood.health.terms import Objective as Limit
+from lastgood.ports import Evidence
+from lastgood.release.state import State
 
+LEARN_FROM = 3
+"""Known good releases that are learnt from."""
 WARM_UP_S = 20.0
 """What new instances get where nothing else is said: caches are cold and code is compiled for the first requests."""
+
+
+def past_of(state: State, evidence: Evidence, *, beside: int | None = None) -> Past:
+    """What the newest known good releases teach; ``beside`` is left out: it is what is to be judged."""
+    good = [number for number in evidence.releases() if number != beside and state.verdict(number).name == "good"]
+    return learn(evidence.lines(number) for number in good[:LEARN_FROM])
 
 
 def terms_for(configuration: Configuration, past: Past, *, new_code: bool) -> Terms:

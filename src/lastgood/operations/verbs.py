@@ -26,6 +26,7 @@ from lastgood.operations.references import WhyUnusable, unusable, unusable_clien
 from lastgood.operations.restarts import restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.schema_losses import refuse_losses, schema_losses, stays_ahead
+from lastgood.operations.terms import past_of, promised, terms_for
 from lastgood.operations.verdicts import explain
 from lastgood.operations.world import Outcome, View
 from lastgood.ports import Evidence, Journal, ProxyState
@@ -122,7 +123,15 @@ class Verbs:
         held = held_by(view.state, _as_release(drafted.draft))
         basis = view.observed.basis()
         told = {"held_by": held, "live": live, "basis": basis, "restarts": self._restarts(drafted)}
+        told["forecast"] = await asyncio.to_thread(self._forecast, drafted.configuration)
         return {"changes": changes, **told, **reporting.drafted(drafted)}
+
+    def _forecast(self, configuration: Configuration) -> str:
+        """How long a regression takes to find at this traffic; empty where nothing is known of it."""
+        if self.evidence is None:
+            return ""
+        past = past_of(self.loop.state, self.evidence)
+        return promised(terms_for(configuration, past, new_code=False), past) if past.per_second else ""
 
     async def check(self, revision: str) -> dict[str, Any]:
         """Read and check a revision; raises ``ConfigError`` with every problem."""

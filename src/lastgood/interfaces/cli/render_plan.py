@@ -56,6 +56,8 @@ def way_forward(found: Mapping[str, Any]) -> list[str]:
         *render_changes.restarts(found),
         *render_changes.revision_notes(found),
     ]
+    if found.get("forecast"):
+        lines.append(found["forecast"])
     if found["held_by"] is not None:
         lines.append(f"held: it contains what made r{found['held_by']} bad (lastgood deploy --force -m WHY)")
     lines.append(

@@ -1,0 +1,64 @@
+"""Before a release: how long a regression takes to find at this traffic, learnt from the releases before."""
+
+from __future__ import annotations
+
+import pytest
+
+from lastgood.health.dispersion import UNKNOWN
+from lastgood.health.history import HOUR, Past, learn
+from lastgood.health.reading import EDGES_MS, Counts, ProxyReading, Reading
+from lastgood.health.record import Case, write_case, write_line
+from lastgood.health.terms import Terms
+from lastgood.interfaces.cli import render_plan
+from tests.judging.court import court
+
+
+def record(seconds: int, *, per_second: int = 100, failed: int = 0) -> list[str]:
+    lines = [write_case(Case(2, 1, Terms()))]
+    for at_s in range(1, seconds + 2):
+        mine, theirs = (
+            Counts(n * at_s, n * at_s, bad * at_s, 0, 0, (n * at_s,) * len(EDGES_MS))
+            for n, bad in ((per_second // 10, 0), (per_second * 9 // 10, failed))
+        )
+        proxies = {"one": ProxyReading(float(at_s), {"r2": mine, "r1": theirs})}
+        lines.append(write_line(Reading(float(at_s), 10.0, proxies)))
+    return lines
+
+
+def test_traffic_and_failures_are_learnt_from_what_was_known_good() -> None:
+    past = learn([record(700, failed=1)])
+    assert past.per_second == pytest.approx(100, rel=0.01)
+    assert past.base == pytest.approx(0.01, rel=0.1)
+    assert past.dispersion["errors"] == 1.0
+    assert 0.01 < past.references["errors"] < 0.02
+
+
+def test_without_enough_history_clusters_are_assumed() -> None:
+    assert learn([]) == Past()
+    assert learn([record(60)]).dispersion["errors"] == UNKNOWN
+
+
+def test_a_long_record_is_learnt_from_its_end() -> None:
+    lines = record(HOUR + 50)
+    broken = [lines[0], "{nonsense\n", *lines[1:]]
+    assert learn([broken]).per_second == pytest.approx(100, rel=0.01)
+
+
+async def test_a_plan_says_how_long_a_regression_takes_to_find() -> None:
+    async with court() as it:
+        it.made.verbs.evidence = it.evidence
+        await it.second()
+        await it.seconds(60)
+        await it.made.at_rest()
+        it.commit("/third/*")
+        found = await it.made.verbs.plan_deploy("main")
+        assert found["forecast"].startswith("at your traffic (9")
+        assert found["forecast"] in render_plan.way_forward(found)
+        assert "5% failing about" in found["forecast"]
+
+
+async def test_where_nothing_is_known_it_says_nothing() -> None:
+    async with court() as it:
+        await it.first()
+        it.made.verbs.evidence = it.evidence
+        assert (await it.made.verbs.plan_deploy("main"))["forecast"] == ""
