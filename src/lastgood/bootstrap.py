@@ -199,6 +199,7 @@ def read_state(journal: Journal) -> tuple[State, Damaged | None]:
 
 def make_onlooker(places: Places, journal: SqliteJournal) -> Verbs:
     """The verbs for those who only look: the journal's word is taken, and nothing heavy is loaded."""
+    from lastgood.assembly import make_launches
     from lastgood.effects.evidence import EvidenceFiles
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
@@ -218,7 +219,9 @@ def make_onlooker(places: Places, journal: SqliteJournal) -> Verbs:
     databases = make_databases(places, secrets)
     unusable = _why_unusable(secrets)
     evidence = EvidenceFiles(places.measurements)
-    return Verbs(loop, journal, Configurations(journal), drafting, lambda: (), why, unusable, databases, evidence)
+    configurations = Configurations(journal)
+    startable = make_launches(places, configurations, secrets, lambda: loop).why_not
+    return Verbs(loop, journal, configurations, drafting, lambda: (), why, unusable, databases, evidence, startable)
 
 
 def make_controller(
@@ -231,7 +234,7 @@ def make_controller(
     take_over: bool = False,
 ) -> Controller:
     """A controller whose journal was taken over; without ``processes`` it tries nothing on a preflight proxy."""
-    from lastgood.assembly import expected_proxies, make_proxies, make_services, reach_processes
+    from lastgood.assembly import expected_proxies, make_launches, make_proxies, make_services, reach_processes
     from lastgood.effects.envoy.log_tail import log_tail
     from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.git.driver import GitDriver
@@ -273,6 +276,7 @@ def make_controller(
     parts: dict[str, Driver] = {"gateway": gateway, "service": services, "hook": hooks, "database": schemas, "git": git}
     loop = Loop(World(clock, journal, parts), state, on_event=on_event, damage=damage)
     verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why, _why_unusable(secrets), databases)
+    verbs.why_not_startable = make_launches(places, configurations, secrets, lambda: loop).why_not
     return Controller(
         places, options, clock, journal, configurations, proxies, gateway, services, loop, verbs, processes, expected
     )

@@ -239,6 +239,8 @@ def test_a_damaged_artifact_is_not_started(shop: ServiceShop) -> None:
     for path in (shop.state / "artifacts").rglob("main.py"):
         path.chmod(0o644)
         path.write_text("print('evil')")
+    planned = shop.ok("plan", "rollback", "r1")
+    assert "BLOCKED  service catalog cannot be started: the artifact" in planned.said
     done = shop.run("rollback", "r1", "--no-revert-commit", timeout_s=120)
     assert done.code != 0
     assert "damaged: main.py is not what it was" in done.said + str(shop.ask("report", "d3"))

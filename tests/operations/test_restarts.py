@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from lastgood.operations.restarts import restarts
+from lastgood.operations.restarts import not_startable, restarts
 from lastgood.release.release import Release
+from lastgood.release.step import Step
+from tests.release.folded import plan
 
 LIVE = Release(1, "shop", None, {"gateway": "g", "service:a": "1", "service:b": "1", "service:gone": "1"})
 
@@ -17,3 +19,18 @@ def test_each_change_is_one_line() -> None:
     ]
     assert restarts(None, {"gateway": "g", "service:a": "1"}, {"a": 2}, {}) == ["starts service a: 2 instances"]
     assert restarts(LIVE, dict(LIVE.parts), {}, {}) == []
+
+
+def test_a_way_back_says_what_it_could_not_start() -> None:
+    start = Step("start:b", "service:b", "start", {"release": 3, "digest": "x", "instances": 1})
+    function = Step("start:f", "function:f", "start", {"release": 3, "digest": "x", "instances": 1})
+    made = plan(start, function, intent="rollback")
+    asked: list[tuple[str, int]] = []
+
+    def why(name: str, release: int) -> str | None:
+        asked.append((name, release))
+        return "the artifact is damaged"
+
+    assert not_startable(made, why) == ["service b cannot be started: the artifact is damaged"]
+    assert asked == [("b", 3)]
+    assert not_startable(made, lambda name, release: None) == []

@@ -66,6 +66,14 @@ class Launches:
             service.smoke,
         )
 
+    def why_not(self, name: str, release: int) -> str | None:
+        """Why no instance of a release's version could be started now; None where one could. Blocks."""
+        try:
+            self.launch(name, "", release)
+        except LastgoodError as error:
+            return error.what
+        return None
+
     def health(self, name: str, digest: str) -> Health:
         """How instances of a version are asked; the defaults where no release has it (any more)."""
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from lastgood.release.plan import Plan
 from lastgood.release.release import Release, services_of
 
 _HOW = {
@@ -11,6 +12,18 @@ _HOW = {
     "rolling": "in place of the old ones, batch by batch",
     "canary": "beside the old ones, share by share",
 }
+
+
+WhyNotStartable = Callable[[str, int], str | None]
+"""``(service, release)`` to why no instance of it could be started now, None where one could. Blocks."""
+
+
+def not_startable(plan: Plan, why: WhyNotStartable) -> list[str]:
+    """What a way back would have to start and cannot: its bundle is gone or damaged, a secret has no value."""
+    starts = [step for step in plan.steps if step.verb == "start" and step.part.startswith("service:")]
+    names = dict.fromkeys((step.part.partition(":")[2], int(step.args["release"])) for step in starts)
+    found = ((name, why(name, release)) for name, release in names)
+    return [f"service {name} cannot be started: {reason}" for name, reason in found if reason is not None]
 
 
 def restarts(

@@ -23,7 +23,7 @@ from lastgood.operations.loop import Loop
 from lastgood.operations.only import Shelf, plan_only, rollback_only
 from lastgood.operations.proofs import refuse_unproven, warnings_of
 from lastgood.operations.references import WhyUnusable, unusable, unusable_clients
-from lastgood.operations.restarts import restarts
+from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.schema_losses import refuse_losses, schema_losses, stays_ahead
 from lastgood.operations.terms import past_of, promised, terms_for
@@ -51,6 +51,7 @@ class Verbs:
     why_unusable: WhyUnusable = lambda reference: None
     schemas: Schemas | None = None
     evidence: Evidence | None = None
+    why_not_startable: WhyNotStartable = lambda name, release: None
 
     def __post_init__(self) -> None:
         self.comparisons = Comparisons(self.configurations)
@@ -168,12 +169,13 @@ class Verbs:
             changes = self._between(planned.source.number, planned.target.number)
             target = self.configurations.of(planned.target.number)
         losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
+        unstartable = await asyncio.to_thread(not_startable, planned.plan, self.why_not_startable)
         return reporting.way_back(
             planned,
             changes,
             view.observed.basis(),
             stays_revoked=unusable_clients(target, self.why_unusable),
-            blocked=(*self._damaged(), *unusable(target, self.why_unusable)),
+            blocked=(*self._damaged(), *unusable(target, self.why_unusable), *unstartable),
             loses=losses,
             stays_ahead=stays_ahead(planned, view.observed),
             only=(mixed.part, mixed.other.number) if mixed is not None else None,
