@@ -199,3 +199,12 @@ def test_ids_are_never_given_twice() -> None:
                 for step in steps:
                     assert step.needs <= known | {s.id for s in steps}
                     known.add(step.id)
+
+
+def test_back_takes_as_many_at_once_as_there_is_room_for_whatever_the_batch_was() -> None:
+    roll = Move("rolling", batch=1, surge=3)
+    one, two = (release(n, {**BOTH_ONE, "catalog": f"c{n}"}, size=6, catalog=roll) for n in (1, 2))
+    seen = with_facts(observed(base=2), *running(catalog=("c2", 6, 6), stock=("s1", 6, 6)))
+    plan = planned(seen, "rollback", one, two)
+    assert [step.args["instances"] for step in plan.steps if step.verb == "start"] == [3, 6]
+    assert [step.args["percent"] for step in plan.steps if step.verb == "serve"] == [0.0, 50.0, 100.0, 0.0]

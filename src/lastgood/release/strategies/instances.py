@@ -52,7 +52,7 @@ def start(target: Release, totals: Mapping[str, int], *, needs: Needs, again: bo
             f"service:{name}",
             "start",
             {"release": target.number, "digest": versions[name], "instances": total},
-            needs=needs | {f"start:{other}" for other in totals if not again and other in _awaited(target, name)},
+            needs=needs | (set() if again else {f"start:{other}" for other in _awaited(target, name) & totals.keys()}),
             until=Cond(f"service:{name}", f"healthy:{versions[name]}", ">=", total),
             deadline_s=START_DEADLINE_S,
             shows=f"start {total} x {name} of {target.name}",
@@ -126,9 +126,10 @@ def leave(
 
 def dependants_first(leaving: Mapping[str, list[Step]], release: Release) -> list[Step]:
     """These steps by service, so that whoever depends on another has ended before it."""
+    awaited = {name: _awaited(release, name) for name in leaving}
     made = []
     for name, steps in sorted(leaving.items()):
-        before = ids(step for other, theirs in leaving.items() if name in _awaited(release, other) for step in theirs)
+        before = ids(step for other, theirs in leaving.items() if name in awaited[other] for step in theirs)
         made += [replace(step, needs=step.needs | before) for step in steps]
     return made
 
