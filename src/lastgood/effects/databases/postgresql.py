@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import conninfo
@@ -52,6 +53,7 @@ class PostgresqlSession:
         self._cancelled = False
         self._url = "postgresql" + url[url.index("://") :] if "://" in url else url
         self.place = _place(self._url)
+        self.url = self._url
         try:
             self._connection = psycopg.connect(
                 self._url, autocommit=True, connect_timeout=10, application_name="lastgood", prepare_threshold=None
@@ -254,6 +256,7 @@ class PostgresqlSession:
         copy = None
         try:
             copy = PostgresqlSession(conninfo.make_conninfo(self._url, dbname=name), self.limits)
+            copy.url = _with_database(self._url, name)
             for script in scripts:
                 for statement in script.statements:
                     copy.execute(statement.sql)
@@ -272,6 +275,12 @@ class PostgresqlSession:
     def close(self) -> None:
         """Let go of the connection."""
         self._connection.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    """The same URL with another database; drivers of other languages read URLs, not libpq's words."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}")) if parts.scheme else conninfo.make_conninfo(url, dbname=name)
 
 
 def _place(url: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from lastgood.database.fingerprint import compare
@@ -32,10 +33,11 @@ def prove_pending(
     rows: RowSource = "live",
     out_of_order: bool = False,
     keep: bool = False,
+    try_on: Callable[[Session], Sequence[str]] = lambda copy: (),
 ) -> Proof | None:
     """The proof of what ``up`` would apply, as one release, on a copy of the database; None: nothing is pending.
 
-    ``keep``: rehearse in managed mode.
+    ``keep``: rehearse in managed mode. ``try_on`` gets the migrated copy and says what does not work on it.
     """
     try:
         applied = Books(session).applied()
@@ -48,7 +50,9 @@ def prove_pending(
                 copy_rows(session, copy, SAMPLE)
             elif rows == "generated":
                 fill(copy)
-            return prove_on(copy, pending, keep=keep)
+            proof = prove_on(copy, pending, keep=keep)
+            wrong = tuple(try_on(copy)) if proof.verdict != "broken" else ()
+            return replace(proof, verdict="broken", reasons=(*wrong, *proof.reasons)) if wrong else proof
     except SqlFailure as failure:
         raise explain(failure, session.place) from None
 

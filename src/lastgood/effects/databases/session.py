@@ -51,6 +51,8 @@ class Session(Protocol):
     dialect: Dialect
     place: str
     """What to call it in messages: never with a password."""
+    url: str
+    """Its URL, password and all: for a program that is tried on a scratch copy, and nobody to print."""
     prefix: str
     """What the names of our own tables begin with."""
     limits: Limits

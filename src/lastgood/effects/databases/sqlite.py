@@ -44,6 +44,7 @@ class SqliteSession:
     def __init__(self, path: Path, limits: Limits | None = None, *, create: bool = False) -> None:
         self.limits = limits or Limits()
         self.place = str(path)
+        self.url = f"sqlite:///{path}"
         self._path = path
         self._deadline = 0.0
         self._cancelled = False

@@ -186,20 +186,25 @@ def prove(
     to: To = None,
     rows: Rows = "live",
     keep: Keep = None,
+    previous: Annotated[
+        bool, typer.Option("--previous", help="Try the live release's services on the new schema too.")
+    ] = False,
     whole: Annotated[
         bool, typer.Option("--all", help="The whole history, each migration alone, from nothing on.")
     ] = False,
 ) -> int:
     """Rehearse the way back on a scratch copy: up, down, compare, up again. Exit code 6: it does not come back."""
     from lastgood.effects.databases.proving import prove_history, prove_pending
+    from lastgood.interfaces.cli.db_previous import tried_on
 
     chosen = _one_of("--rows", rows, ("live", "generated", "none"))
     opened = Opened(session, name, url, migrations, keep=keep)
     with opened as (database, history):
+        try_on = tried_on(session, opened) if previous else lambda copy: ()
         if whole:
             proofs = prove_history(database, _needed(history), rows="none" if chosen == "none" else "generated")
         else:
-            found = prove_pending(database, _needed(history), to=to, rows=chosen, keep=opened.keep)  # type: ignore[arg-type]
+            found = prove_pending(database, _needed(history), to=to, rows=chosen, keep=opened.keep, try_on=try_on)  # type: ignore[arg-type]
             proofs = (found,) if found else ()
     session.give({"proofs": [proof_value(proof) for proof in proofs]}, proof_lines(proofs))
     return 0 if all(proof.holds for proof in proofs) else Failed.exit_code

@@ -32,6 +32,8 @@ class Opened:
     ) -> None:
         """``keep``: whether what is dropped is put aside, where the command line says so."""
         self.keep = bool(keep)
+        self.reference: str | None = None
+        self.url = ""
         self._keep = keep
         self._session, self._name, self._url = session, name, url
         self._migrations, self._limits, self._create = migrations, limits, create
@@ -43,6 +45,7 @@ class Opened:
 
         url, folder = self._named() if self._url is None else self._said(self._url)
         known = read_folder(folder, dialect_of(url)) if folder is not None else None
+        self.url = url
         self._database = open_session(url, self._limits, create=self._create)
         return self._database, known
 
@@ -73,7 +76,7 @@ class Opened:
             raise UsageError("which database?", next="say --url URL, or go to a project and say its name") from None
         section = _chosen(places.root, self._name)
         self.keep = section.keep_dropped if self._keep is None else self._keep
-        reference = section.url
+        reference = self.reference = section.url
         if not reference.startswith("sqlite:"):
             reference = SecretStore(places.secrets).resolve(reference, self._session.around.environment)
         folder = (

@@ -1,0 +1,62 @@
+"""``db prove --previous``: the live release's services, tried on the migrated scratch copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from lastgood.errors import Refused, UsageError
+
+if TYPE_CHECKING:
+    from lastgood.effects.databases.session import Session as Database
+    from lastgood.interfaces.cli.db_where import Opened
+    from lastgood.interfaces.cli.session import Session
+    from lastgood.operations.loop import Loop
+
+
+def tried_on(session: Session, opened: Opened) -> Callable[[Database], Sequence[str]]:
+    """What says why a service of the live release does not work on a database; functions have no process to try.
+
+    Raises ``Refused`` where no release is live, or where none of its services is given this database.
+    """
+    from lastgood.assembly import make_launches
+    from lastgood.bootstrap import open_journal, read_state
+    from lastgood.effects.databases.previous import environment_on, try_service, uses
+    from lastgood.effects.secrets import SecretStore
+    from lastgood.operations.configurations import Configurations
+
+    if opened.reference is None:
+        raise UsageError("--previous needs a database of the configuration", next="say its name instead of --url")
+    places, urls = session.places, {opened.reference, opened.url}
+    secrets = SecretStore(places.secrets)
+    journal = open_journal(places, read_only=True)
+    try:
+        live = read_state(journal)[0].live
+        if live is None:
+            raise Refused("no release is live, so there is none before", next="lastgood deploy")
+        configurations = Configurations(journal)
+        launches = make_launches(places, configurations, secrets, _nobody)
+        found = {name: launches.launch(name, "", live) for name in configurations.of(live).services}
+    finally:
+        journal.close()
+    users = {name: launch for name, launch in found.items() if uses(launch, urls)}
+    if not users:
+        raise Refused(
+            f"no service of r{live} has this database in its environment, so none can be tried on the copy",
+            next="give it the URL: environment: { DATABASE_URL: secret:NAME }",
+        )
+
+    def try_on(copy: Database) -> list[str]:
+        wrong = []
+        for name, launch in users.items():
+            session.say([f"trying {name} of r{live} on the new schema"])
+            why = try_service(name, launch, environment_on(launch, urls, copy.url))
+            if why is not None:
+                wrong.append(secrets.redactor.redact(f"r{live} does not work on the new schema: {why}"))
+        return wrong
+
+    return try_on
+
+
+def _nobody() -> Loop:
+    raise AssertionError("a version is asked for by its release")
