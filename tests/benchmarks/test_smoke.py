@@ -83,3 +83,10 @@ def test_a_peer_can_be_changed_there_and_back(kind: type[Peer]) -> None:
     assert len(seen.last) == 2
     assert seen.sent > 100
     assert not peer.folder.exists()
+
+
+@pytest.mark.timeout(240)
+def test_a_burst_on_a_cold_function_starts_it_once_and_loses_none() -> None:
+    for row in rows(run("functions")):
+        assert (row["starts"], row["lost"]) == (1, 0)
+        assert row["warm"][0] > 0

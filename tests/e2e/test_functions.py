@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
+from lastgood.effects.functions.asking import ask
+from tests.support import processes
 from tests.support.functions import FunctionShop
+from tests.support.processes import CONTROLLER, eventually
 from tests.support.services import bodies
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
@@ -54,3 +60,84 @@ def test_a_version_that_cannot_start_gets_no_request_and_says_why(shop: Function
     assert done.code == 6, done.said
     assert "No module named 'absent_module'" in done.said
     assert set(bodies(load)) == {"one"}
+
+
+def test_gradually_and_by_a_header_while_nobody_else_sees_it(shop: FunctionShop) -> None:
+    shop.open_with("one")
+    canary = "    strategy: { canary: { steps: [30%], hold: 60s, by: { header: x-try } } }\n"
+    shop.say("two", canary)
+    shop.ok("deploy", "--wait", "converged")
+    seen = [shop.get("/visit").body for _ in range(60)]
+    assert {"one", "two"} == set(seen)
+    assert shop.get("/visit", {"x-try": "1"}).body == "two"
+    with shop.visited() as load:
+        shop.ok("rollback", "-m", "enough seen")
+        assert {shop.get("/visit").body for _ in range(30)} == {"one"}
+    assert load.failed() == []
+
+
+def test_a_process_that_is_killed_comes_back(shop: FunctionShop) -> None:
+    """What it had accepted is lost with it; what had not reached it waits for the next one."""
+    shop.open_with("one")
+    port = next(iter(shop.function_ports().values()))
+    before = asyncio.run(ask(port))
+    os.kill(before["pid"], signal.SIGKILL)
+    eventually(lambda: shop.get("/visit").body, lambda body: body == "one")
+    assert asyncio.run(ask(port))["starts"] == before["starts"] + 1
+
+
+def test_functions_outlive_the_controller(shop: FunctionShop) -> None:
+    shop.open_with("one")
+    old = processes.pid(shop.root, CONTROLLER)
+    with shop.visited():
+        processes.kill(old)
+        eventually(lambda: processes.pids(shop.root, CONTROLLER), lambda found: bool(found) and old not in found)
+        eventually(shop.answers, bool, within_s=20)
+    shop.say("two")
+    shop.ok("deploy", "--wait", "converged")
+    assert shop.get("/visit").body == "two"
+
+
+def test_an_upload_during_a_rollback_disturbs_neither(shop: FunctionShop) -> None:
+    shop.open_with("one")
+    shop.say("two")
+    shop.ok("deploy", "--wait", "converged")
+    (shop.root / "functions/price/main.py").write_text("def app(event, context): return 'three'\n")
+    with shop.visited():
+        uploading = shop.begin_command("function", "upload", "price")
+        shop.ok("rollback", "-m", "two is no good", "--no-revert-commit")
+        uploading.communicate(timeout=60)
+    assert uploading.returncode == 0
+    assert shop.get("/visit").body == "one"
+    assert "three" in shop.ok("function", "invoke", "price").said
+
+
+def test_a_version_whose_secret_is_gone_blocks_the_way_back_and_says_so(shop: FunctionShop) -> None:
+    shop.begin()
+    shop.say("one", "    environment: { KEY: 'secret:key' }\n")
+    shop.ok("secret", "set", "key", feed="hunter2-and-more\n")
+    shop.ok("up", "--detach")
+    shop.ok("deploy", "--wait", "ended")
+    shop.say("two")
+    shop.ok("deploy", "--wait", "converged")
+    shop.run("secret", "revoke", "key")
+    told = shop.run("plan", "rollback").said
+    assert "BLOCKED" in told
+    assert "function price: secret:key" in told
+
+
+def test_a_worker_forward_and_back(shop: FunctionShop) -> None:
+    code = "export default {{ fetch() {{ return new Response({word!r}); }} }};"
+    wrangler = '{"main": "index.js", "compatibility_date": "2026-07-01"}'
+    shop.begin()
+    shop.use_runtimes()
+    for word in ("one", "two"):
+        files = {"index.js": code.format(word=word), "wrangler.jsonc": wrangler}
+        shop.commit_function(files, f"Say {word}", runtime="worker")
+        shop.ok(*(("up", "--detach") if word == "one" else ("status",)))
+        shop.ok("deploy", "--wait", "ended" if word == "one" else "converged")
+        assert shop.get("/visit").body == word
+    with shop.visited() as load:
+        shop.ok("rollback", "-m", "two is no good")
+    assert shop.get("/visit").body == "one"
+    assert set(bodies(load)) == {"one", "two"} or set(bodies(load)) == {"one"}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from lastgood.interfaces.demo.load import Load, Probe
+from tests.support import api
 from tests.support.shop import Shop
 
 PYTHON = '''\
@@ -52,6 +55,24 @@ class FunctionShop(Shop):
         self.ok("up", "--detach")
         self.ok("deploy", "--wait", "ended")
         assert self.get("/visit").body == word
+
+    def answers(self) -> bool:
+        """Whether a controller is there."""
+        try:
+            return api.request(self.socket, "GET", "/v1/status")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def use_runtimes(self) -> None:
+        """What npm brought for this machine, in the home of the shop's user."""
+        cache = self.folder / ".cache"
+        cache.mkdir()
+        (cache / "lastgood").symlink_to(Path.home() / ".cache/lastgood")
+
+    def function_ports(self) -> dict[str, int]:
+        """The port of every version that deployments keep running, by digest."""
+        names = [path.name for path in (self.state / "run/processes").glob("price@*.json")]
+        return {name[6:70]: int(name.split(".")[1]) for name in names}
 
     @contextmanager
     def visited(self, *, per_second: float = 200.0, connections: int = 4) -> Iterator[Load]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lastgood.config.model import Function, Service
 from lastgood.gateway.labels import Door, Label
 from lastgood.gateway.names import open_key, stay_key
 from lastgood.gateway.outline import Outline
@@ -15,7 +16,8 @@ NEW_S = 86_400
 def opened(base: Label, candidate: Label, outline: Outline) -> tuple[Label, Label]:
     """Both labels with their doors, as the candidate's configuration asks for them."""
     number, gateway = candidate.release, outline.configuration.gateway
-    canaries = [made for service in outline.services.values() if (made := service.strategy.canary) is not None]
+    moving: tuple[Service | Function, ...] = (*outline.services.values(), *outline.functions.values())
+    canaries = [made for each in moving if (made := each.strategy.canary) is not None]
     doors = [Door(gateway.preview.header.lower(), gateway.preview.value, None)] if gateway.preview else []
     doors += [Door(made.by.header.lower(), made.by.value, open_key(number)) for made in canaries if made.by]
     sticky = [made for made in canaries if made.sticky]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lastgood.config.configuration import Configuration
-from lastgood.config.model import Listener, Service, Upstream
+from lastgood.config.model import Function, Listener, Service, Upstream
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,14 @@ class Outline:
     listeners: Mapping[str, Listener] = field(default_factory=dict)
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
+    functions: Mapping[str, Function] = field(default_factory=dict)
 
 
 def outline(configuration: Configuration) -> Outline:
     """The outline of a configuration."""
-    found: dict[str, dict[str, Any]] = {"listener": {}, "upstream": {}, "service": {}}
+    found: dict[str, dict[str, Any]] = {"listener": {}, "upstream": {}, "service": {}, "function": {}}
     for key in sorted(configuration.others):
         kind, _, name = key.partition(":")
         if kind in found:
             found[kind][name] = configuration.entries[key].value
-    return Outline(configuration, found["listener"], found["upstream"], found["service"])
+    return Outline(configuration, found["listener"], found["upstream"], found["service"], found["function"])

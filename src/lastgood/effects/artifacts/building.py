@@ -12,7 +12,18 @@ from pathlib import Path
 from lastgood.effects.processes.identity import MARKER, marker_of, running
 from lastgood.errors import Refused
 
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "LASTGOOD_ESBUILD",
+)
 """Builds read the user's caches and settings (pip, npm, uv), hence HOME; nothing else of ours reaches them."""
 TOLD_LINES = 15
 GONE_S = 5.0

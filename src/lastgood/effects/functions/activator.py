@@ -281,7 +281,14 @@ class Activator:
         if question == "warm" and self.state == "cold":
             self._start()
         pid = self._child.pid if self._child else None
-        return {"state": self.state, "pid": pid, "starts": self.starts, "error": self.error, "proven": self._proven}
+        return {
+            "state": self.state,
+            "pid": pid,
+            "starts": self.starts,
+            "error": self.error,
+            "proven": self._proven,
+            "activator": os.getpid(),
+        }
 
 
 def _say(line: str) -> None:
