@@ -179,6 +179,20 @@ def test_a_bake_ends_at_once_when_somebody_knows() -> None:
     assert acts(known) == [Append(1, ev.StepEnded("bake"))]
 
 
+@pytest.mark.parametrize("verdict", ["baking", "undecided"])
+def test_what_is_measured_is_made_good_by_no_time(verdict: ev.VerdictName) -> None:
+    measured = (None, ev.Judged(2, verdict, "measured"))
+    assert acts(state(*begun(BAKE), (1, ev.StepStarted("bake")), measured), 500.0) == []
+    timed = (None, ev.Judged(2, "baking", "timed"))
+    assert acts(state(*begun(BAKE), (1, ev.StepStarted("bake")), timed), 500.0) != []
+
+
+def test_a_hold_ends_at_once_when_evidence_suffices_and_not_by_a_persons_word() -> None:
+    held = (*begun(HOLD), (1, ev.StepStarted("hold")))
+    assert acts(state(*held, (None, ev.Judged(2, "good", "measured")))) == [Append(1, ev.StepEnded("hold"))]
+    assert acts(state(*held, (None, ev.Judged(2, "good", "marked")))) == []
+
+
 def test_time_without_a_controller_is_not_baked() -> None:
     made = state(*begun(BAKE), (1, ev.StepStarted("bake")), (None, ev.TookOver(2, 7)))
     assert (acts(made, 63.5), wakes(made, 63.5)) == ([], [pytest.approx(0.5)])

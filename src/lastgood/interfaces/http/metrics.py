@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lastgood.interfaces.http.judgement_metrics import judgements
 from lastgood.operations.reporting import convergence
 from lastgood.operations.world import View
 from lastgood.ports import ProxyState
@@ -44,6 +45,7 @@ def _lines(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> Itera
             newest[state.deployments[number].intent] = proof["push_ms"] / 1000
     for intent, seconds in sorted(newest.items()):
         yield f'lastgood_convergence_seconds{{intent="{intent}"}} {seconds:.6f}'
+    yield from judgements(state)
 
 
 def _gauge(name: str, told: str, value: float) -> Iterator[str]:
