@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from lastgood.effects.processes.client import ensure_supervisor
 from lastgood.effects.processes.holder import holder, holder_lives
 from lastgood.effects.secrets import SecretStore
 from lastgood.effects.system_clock import SystemClock
+from lastgood.effects.webhook import Webhook
 from lastgood.errors import Conflict, Fenced, LastgoodError
 from lastgood.interfaces.http.alerts import KEY, AlertDoor
 from lastgood.interfaces.http.app import Control, make_app
@@ -27,6 +28,7 @@ from lastgood.interfaces.http.listening import SocketServer, is_proxy
 from lastgood.interfaces.lifecycle import controller_spec
 from lastgood.interfaces.renewal import watch_certificates
 from lastgood.interfaces.sweeping import sweep
+from lastgood.interfaces.telling import ADDRESS, tell
 from lastgood.operations.collecting import keep_collecting
 from lastgood.operations.failing import watch_failing
 from lastgood.operations.follow import follow
@@ -114,6 +116,9 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
     ]
     if made.loop.damage is None:
         watches.append(bootstrap.make_judging(made).run())
+    address = partial(SecretStore(made.places.secrets).resolve, ADDRESS)
+    if _is_there(address):
+        watches.append(tell(feed, Webhook(address).send, say, made.loop.state.seq))
     if made.options.follow and made.verbs.drafting and made.loop.damage is None:
         watches.append(follow(made.verbs, made.verbs.drafting.repository, made.options.follow, made.clock))
     tasks = [asyncio.create_task(each) for each in watches]
@@ -134,6 +139,13 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         for task in tasks:
             task.cancel()
         await asyncio.wait({running, serving}, timeout=5)
+
+
+def _is_there(secret: Callable[[], str]) -> bool:
+    try:
+        return bool(secret())
+    except LastgoodError:
+        return False
 
 
 def _tell_end(task: asyncio.Task[None]) -> None:
