@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,20 @@ def test_it_sleeps_and_wakes_without_losing_a_request(project: Path) -> None:
             assert function.request("/price/5").status == 200
             function.until(lambda: function.ask()["state"] == "cold")
         assert function.ask()["starts"] == 4
+
+
+def test_a_worker_that_never_returns_is_replaced_and_who_waits_is_answered(project: Path) -> None:
+    (project / "src/index.ts").write_text(
+        "export default { fetch(r) { if (r.url.endsWith('/hang')) while (true); return new Response('ok'); } };"
+    )
+    with worker(project, stuck_s=0.5) as function:
+        assert function.request("/").body == b"ok"
+        with socket.create_connection(("127.0.0.1", function.port)) as hanging:
+            hanging.sendall(b"GET /hang HTTP/1.1\r\nhost: x\r\n\r\n")
+            time.sleep(0.3)
+            assert function.request("/").body == b"ok"
+        assert "has accepted nothing for 0.5 s" in function.said()
+        assert function.ask()["starts"] == 2
 
 
 def test_npm_packages_are_bundled(project: Path) -> None:

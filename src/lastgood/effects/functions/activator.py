@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lastgood.effects.functions.asking import Asked, listen_for_questions
-from lastgood.effects.functions.idleness import accepted, cpu_ticks, memory_bytes, stop_if_idle
+from lastgood.effects.functions.idleness import accepted, cpu_ticks, memory_bytes, stop_if_idle, waiting
 from lastgood.effects.functions.refusing import Refusals
 
 ORDER = "LASTGOOD_ACTIVATOR"
@@ -39,7 +39,7 @@ class Order:
 
     ``tidy``: it ends itself on SIGTERM without losing what it accepted, and says when it is busy. ``first``: start it
     at once, and end when that fails. ``idle_s`` 0: it stays. ``leave_s``: asleep for so long, the activator
-    itself ends; 0: never.
+    itself ends; 0: never. ``stuck_s``: with connections that nobody accepts for so long, the process is replaced.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Order:
     tidy: bool = True
     first: bool = True
     leave_s: float = 0.0
+    stuck_s: float = 0.0
 
 
 class Activator:
@@ -70,6 +71,7 @@ class Activator:
         self._pause_s = FIRST_PAUSE_S
         self._due_s = self._busy_s = self._started_s = self._slept_s = 0.0
         self._ticks = 0
+        self._waiting_s: float | None = None
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -173,6 +175,7 @@ class Activator:
         if order.tidy:
             self._limit(self._child.pid)
         self._ready, self._pidfd = ready, os.pidfd_open(self._child.pid)
+        self._waiting_s = None
         self.state, self.error, self._due_s = "starting", "", self._started_s + order.start_s
         self._selector.register(ready, selectors.EVENT_READ, self._heard)
         self._selector.register(self._pidfd, selectors.EVENT_READ, self._gone)
@@ -207,6 +210,10 @@ class Activator:
             _say(f"{self._order.name}: it takes more than {self._order.memory_mb} MB and is ended")
             self._kill()
             return
+        if self._is_stuck(now_s):
+            _say(f"{self._order.name}: it has accepted nothing for {self._order.stuck_s:g} s and is ended")
+            self._kill()
+            return
         if not self._order.tidy and (ticks := cpu_ticks(pid)) != self._ticks:
             self._ticks, self._busy_s = ticks, now_s
         if accepted(self._port):
@@ -218,6 +225,13 @@ class Activator:
                     self.state, self._due_s = "leaving", now_s + STOP_S
             except (ChildProcessError, ProcessLookupError):
                 self._gone()
+
+    def _is_stuck(self, now_s: float) -> bool:
+        if self._order.stuck_s == 0 or waiting(self._port) == 0:
+            self._waiting_s = None
+            return False
+        self._waiting_s = now_s if self._waiting_s is None else self._waiting_s
+        return now_s - self._waiting_s >= self._order.stuck_s
 
     def _kill(self) -> None:
         if self._child is not None:

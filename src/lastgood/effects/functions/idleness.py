@@ -25,6 +25,19 @@ def accepted(port: int) -> int:
     return count
 
 
+def waiting(port: int) -> int:
+    """Connections in the queue of the socket that listens at a port: nobody has accepted them yet."""
+    for path in _TABLES:
+        try:
+            with open(path, encoding="ascii") as table:
+                for words in map(str.split, table):
+                    if words[3] == _LISTEN and int(words[1].rpartition(":")[2], 16) == port:
+                        return int(words[4].rpartition(":")[2], 16)
+        except OSError:
+            continue
+    return 0
+
+
 def stop_if_idle(pid: int, port: int, how: signal.Signals) -> bool:
     """End a child that has accepted nothing; whether it was. Connections that come meanwhile stay in the queue.
 

@@ -121,4 +121,5 @@ def order_for(version: tuple[str, str], function: Function, bundle: Path, root: 
         memory_mb=function.memory_mb,
         tidy=is_python,
         first=first,
+        stuck_s=function.timeout_s,
     )
