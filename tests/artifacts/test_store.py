@@ -37,8 +37,12 @@ def left(tmp_path: Path) -> list[str]:
 
 def test_a_build_sees_the_source_and_nothing_else(store: ArtifactStore) -> None:
     files = (bundle_file("main.py", b"1"), bundle_file("deep/er/data.txt", b"2"))
-    made = store.make(Recipe("catalog", files, build=sh("find . -type f | sort > listing; ln -s main.py link")))
-    assert (made.folder / "listing").read_text().split() == ["./deep/er/data.txt", "./listing", "./main.py"]
+    made = store.make(
+        Recipe(
+            "catalog", files, build=sh('seen="$(find . -type f | sort)"; echo "$seen" > listing; ln -s main.py link')
+        )
+    )
+    assert (made.folder / "listing").read_text().split() == ["./deep/er/data.txt", "./main.py"]
     assert (made.folder / "link").read_text() == "1"
     assert store.find(made.digest, made.seal) == made
     modes = {path.name: path.lstat().st_mode & 0o777 for path in (made.folder, made.folder / "main.py")}

@@ -245,3 +245,18 @@ def test_a_damaged_artifact_is_not_started(shop: ServiceShop) -> None:
     assert done.code != 0
     assert "damaged: main.py is not what it was" in done.said + str(shop.ask("report", "d3"))
     assert shop.get("/visit").body == "two", "requests stay where something answers"
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+def test_without_a_controller_the_command_goes_back_itself(shop: ServiceShop, warm: bool) -> None:
+    shop.open_with("one")
+    shop.release("two", keep="60s" if warm else "300ms", wait="good" if warm else "ended")
+    shop.ok("stop")
+    with shop.visited(per_second=100) as load:
+        shop.ok("rollback", "r1", "--no-revert-commit", timeout_s=120)
+        assert shop.get("/visit").body == "one"
+        time.sleep(0.3)
+    assert set(bodies(load)) == {"one", "two"}
+    shop.ok("up", "--detach")
+    eventually(lambda: len(shop.instances()), lambda count: count == 1, within_s=20)
+    assert shop.get("/visit").body == "one"

@@ -15,6 +15,7 @@ from typing import Any
 from lastgood import bootstrap
 from lastgood.assembly import make_artifacts, make_versions
 from lastgood.effects.envoy.supervised import ensure_proxies
+from lastgood.effects.old_logs import remove_old
 from lastgood.effects.processes.client import ensure_supervisor
 from lastgood.effects.processes.holder import holder, holder_lives
 from lastgood.effects.secrets import SecretStore
@@ -112,6 +113,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
             make_artifacts(made.places),
             made.clock,
             make_versions(made.places).bundles,
+            partial(remove_old, made.places.logs),
         ),
     ]
     if made.loop.damage is None:

@@ -57,10 +57,12 @@ async def keep_collecting(
     artifacts: Artifacts,
     clock: Clock,
     also_needed: Callable[[], set[str]] = set,
+    also: Callable[[float], object] = lambda now_s: None,
 ) -> None:
     """A while after the start, then a few times a day; until cancelled.
 
-    ``also_needed`` are the digests of bundles that something else than a release runs from.
+    ``also_needed`` are the digests of bundles that something else than a release runs from; ``also`` is what else there
+    is to free, and gets the wall clock.
     """
     pause_s = FIRST_S
     while True:
@@ -72,5 +74,7 @@ async def keep_collecting(
         try:
             kept = kept_releases(loop.state, loop.release_of, running(loop.observed), now_s)
             await asyncio.to_thread(free, configurations, artifacts, kept, now_s, also_needed)
+            await asyncio.to_thread(artifacts.sweep)
+            await asyncio.to_thread(also, now_s)
         except (LastgoodError, OSError):
             continue  # tried again the next time; what is not freed does no harm

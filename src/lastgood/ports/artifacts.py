@@ -117,3 +117,7 @@ class Artifacts(Protocol):
     def remove(self, digest: str) -> None:
         """Free its room; one that is not there is no error."""
         ...
+
+    def sweep(self) -> int:
+        """Remove what a controller that was killed left half made; how many. Waits for what is being made now."""
+        ...

@@ -76,7 +76,7 @@ class ArtifactStore:
             self._discard(digest)
 
     def sweep(self) -> int:
-        """Remove what a controller that was killed left half made or half removed; how many folders."""
+        """See ``ports.Artifacts``: folders without a seal, and those that were being removed."""
         count = 0
         for path in sorted(self._root.iterdir()) if self._root.is_dir() else ():
             if path.name.startswith(".gone-"):
