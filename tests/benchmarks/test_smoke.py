@@ -70,6 +70,14 @@ def test_a_service_goes_back_warm_and_cold_without_a_failed_request() -> None:
     assert max(made.raw["warm"]["start"]) == 0, "what is warm is not started"
 
 
+def test_a_kept_column_comes_back_with_its_rows_on_both_databases() -> None:
+    made = run("databases")
+    assert set(made.raw) == {
+        f"{kind} {how}" for kind in ("SQLite", "PostgreSQL") for how in ("kept", "dropped, restored")
+    }
+    assert all(min(samples) > 0 for samples in made.raw.values())
+
+
 @pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.__name__)
 def test_a_peer_can_be_changed_there_and_back(kind: type[Peer]) -> None:
     if kind.__name__ in ("Caddy", "Traefik") and not VENV.exists():
