@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from lastgood.errors import Refused
+from lastgood.errors import Conflict, Refused
 from lastgood.operations import steer
 from lastgood.operations.loop import Loop
 from lastgood.testing.simulation import Simulation, at_rest
@@ -227,3 +227,43 @@ def test_there_is_nothing_to_retry_after_a_success_or_a_rollback() -> None:
             await retried(loop)
 
     played(sim, script)
+
+
+def test_a_branch_that_is_followed_waits_for_the_verdict_and_not_for_the_old_version_to_go() -> None:
+    green = move("blue_green", keep_old_s=1800.0)
+    one, two, three = (shop(name, {"catalog": name}, {"catalog": green}) for name in ("v1", "v2", "v3"))
+    sim = Simulation()
+
+    async def script(loop: Loop) -> None:
+        await deployed(loop, one)
+        await do_deploy(loop, two)
+        await asyncio.sleep(30)
+        with pytest.raises(Conflict, match="not over"):
+            await do_deploy(loop, three, automatic=True)
+        await asyncio.sleep(100)
+        assert loop.state.verdict(2).name == "good"
+        assert sim.system.instances[("catalog", "v1")] == 3, "still warm"
+        await do_deploy(loop, three, automatic=True)
+        await at_rest(loop)
+
+    state = played(sim, script)
+    assert (state.live, sim.system.instances) == (3, {("catalog", "v3"): 3})
+    assert state.deployments[2].ended is not None
+    assert state.deployments[2].ended.outcome == "done"
+    assert sim.system.violations == []
+
+
+def test_an_abort_while_the_old_version_is_kept_takes_back_and_judges_nothing() -> None:
+    green = move("blue_green", keep_old_s=1800.0)
+    sim = Simulation()
+
+    async def script(loop: Loop) -> None:
+        await deployed(loop, shop("v1", {"catalog": "v1"}, {"catalog": green}))
+        await do_deploy(loop, shop("v2", {"catalog": "v2"}, {"catalog": green}))
+        await asyncio.sleep(100)
+        assert loop.state.verdict(2).name == "good"
+        await aborted(loop)
+        await at_rest(loop)
+
+    state = played(sim, script)
+    assert (sim.system.base, state.verdict(2).name) == (1, "good")

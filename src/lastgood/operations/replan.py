@@ -90,7 +90,8 @@ def revert_of(bad: Release, good: Release) -> Revert | None:
 def _condemn(command: Replan, view: View, bad: int, good: int | None) -> Iterator[tuple[int | None, ev.Body]]:
     """Say what is known of the release that is left; what failed is not deployed again by automation."""
     if command.cause in ("aborted", "unjournaled"):
-        yield None, ev.Judged(bad, "undecided", "marked", command.why)
+        if view.state.verdict(bad).name != "good":  # what it has earned it keeps: an abort is no judgement
+            yield None, ev.Judged(bad, "undecided", "marked", command.why)
         return
     if command.cause == "unconfirmed":
         yield None, ev.Judged(bad, "undecided", "timed", command.why)
