@@ -15,7 +15,19 @@ from lastgood.config.model import Root
 from lastgood.errors import ConfigError
 
 SETTINGS = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-KEYS = ["project", "gateway", "listeners", "policies", "routes", "upstreams", "services", "databases", "bake", "for"]
+KEYS = [
+    "project",
+    "gateway",
+    "listeners",
+    "policies",
+    "routes",
+    "upstreams",
+    "services",
+    "functions",
+    "databases",
+    "bake",
+    "for",
+]
 KEYS += [
     "name",
     "match",
