@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lastgood.assembly import make_functions
+from lastgood.bootstrap.services import make_functions
 from lastgood.effects.artifacts.store import ArtifactStore
 from lastgood.effects.functions.installing import build_argv
 from lastgood.effects.functions.launching import Launched

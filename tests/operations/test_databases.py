@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lastgood.bootstrap.databases import make_database_driver
 from lastgood.effects.databases.managed import ManagedDatabases
 from lastgood.errors import ConfigError, Refused
-from lastgood.joining_databases import make_database_driver
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import DatabaseMaker, stored_history
 from lastgood.operations.deploy import DeployAsk

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lastgood import bootstrap
-from lastgood.assembly import make_artifacts, make_versions
+from lastgood.bootstrap.services import make_artifacts, make_versions
 from lastgood.effects.envoy.supervised import ensure_proxies
 from lastgood.effects.old_logs import remove_old
 from lastgood.effects.processes.client import ensure_supervisor

@@ -19,8 +19,8 @@ def tried_on(session: Session, opened: Opened) -> Callable[[Database], Sequence[
 
     Raises ``Refused`` where no release is live, or where none of its services is given this database.
     """
-    from lastgood.assembly import make_launches
     from lastgood.bootstrap import open_journal, read_state
+    from lastgood.bootstrap.services import make_launches
     from lastgood.effects.databases.previous import environment_on, try_service, uses
     from lastgood.effects.secrets import SecretStore
     from lastgood.operations.configurations import Configurations

@@ -28,7 +28,7 @@ Version = Annotated[
 
 
 def _functions(session: Session) -> LocalFunctions:
-    from lastgood.assembly import make_functions
+    from lastgood.bootstrap.services import make_functions
     from lastgood.effects.secrets import SecretStore
     from lastgood.settings import prepare
 
