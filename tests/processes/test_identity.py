@@ -23,7 +23,7 @@ from lastgood.effects.processes.identity import (
     stat_of,
 )
 
-TOKEN = "test/run/1/abc"
+TOKEN = f"test/run/{os.getpid()}/abc"  # another worker that runs these tests has others
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def test_what_it_started_belongs_to_it_even_in_a_session_of_its_own() -> None:
         while len(members(identity)) < 4:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        with process(marker="test/run/2/other") as (stranger, _):
+        with process(marker=f"{TOKEN}-other") as (stranger, _):
             while signal_members(identity, signal.SIGKILL):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

@@ -451,6 +451,7 @@ async def test_secrets_reach_the_process_and_no_file(site: Site) -> None:
     spec = site.spec("a", "sh", "-c", 'echo "len ${#TOKEN}"; exec sleep 1000', secret_env={"TOKEN": "hunter2hunter2"})
     first = await client.start(spec)
     assert first.pid is not None
+    site.until(lambda: site.log("a").count("len 14") == 1)
     os.kill(first.pid, signal.SIGKILL)
     site.until(lambda: site.log("a").count("len 14") == 2)
     for path in site.root.rglob("*"):
