@@ -156,6 +156,8 @@ def _same_address(one: str, two: str) -> bool:
 
 def check_unused(fragments: Iterable[Fragment], scene: Scene) -> list[Problem]:
     """Warnings about policies that protect nothing."""
+    if not scene.policies:
+        return []
     fragments = list(fragments)
     used = {name for listener in scene.listeners.values() for name in listener.use}
     used.update(*(fragment.uses for fragment in fragments))

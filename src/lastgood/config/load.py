@@ -33,7 +33,7 @@ class Cache:
     """What earlier loads worked out, by content; one per repository, kept by the caller, one thread."""
 
     fragments: dict[tuple[str, str], Fragment] = field(default_factory=dict)
-    protection: dict[tuple[str, str], _Checked] = field(default_factory=dict)
+    routes: dict[tuple[str, str], _Checked] = field(default_factory=dict)
     hosts: dict[str, tuple[tuple[Entry, ...], _Checked]] = field(default_factory=dict)
     context: object = None
     newest: _Newest | None = None
@@ -42,7 +42,7 @@ class Cache:
         """Forget everything once most of it belongs to other revisions."""
         if len(self.fragments) > 2 * used + 1000:
             self.fragments.clear()
-            self.protection.clear()
+            self.routes.clear()
             self.hosts.clear()
 
 
@@ -61,29 +61,30 @@ def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves
     a value. Raises ``ConfigError`` with every problem of every file. With a cache the cost follows the change.
     """
     cache = cache if cache is not None else Cache()
-    keys = sorted((file.path, file.blob_id) for file in files)
+    by_key = {(file.path, file.blob_id): file for file in files}
+    keys = sorted(by_key)
     keys.sort(key=lambda key: key[0] != MAIN_FILE)  # what stands twice stands in the main file first
     known = cache.fragments
-    for file in files:
-        if (file.path, file.blob_id) not in known:
-            known[file.path, file.blob_id] = parse_file(file.path, file.read())
+    for key in by_key.keys() - known.keys():
+        known[key] = parse_file(key[0], by_key[key].read())
     fragments = [known[key] for key in keys]
+    told = [fragment for fragment in fragments if not fragment.plain]
     entries: dict[str, Entry] = {}
     for fragment in fragments:
         entries.update(fragment.entries)
 
     problems = check_names(fragments)
-    scene = Scene.of(fragments)
-    problems += [problem for fragment in fragments for problem in fragment.problems]
+    scene = Scene.of(told)
+    problems += [problem for fragment in told for problem in fragment.problems]
     problems += _check_routes(keys, fragments, scene, cache)
     on_host = _on_host(fragments)
     problems += _check_hosts(on_host, cache)
     problems += check_listeners(fragments, scene)
     problems += check_unused(fragments, scene)
-    problems += check_services(fragments, complete=scene.complete)
-    problems += check_kept(fragments)
-    problems += check_secrets(fragments, resolves)
-    texts, wrong = check_files(fragments, read_file)
+    problems += check_services(told, complete=scene.complete)
+    problems += check_kept(told)
+    problems += check_secrets(told, resolves)
+    texts, wrong = check_files(told, read_file)
     problems += wrong
     entries.update(texts)
     cache.trim(len(fragments))
@@ -91,7 +92,7 @@ def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves
     problems.sort(key=lambda problem: (problem.file, problem.line, problem.what))
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(tuple(problems))
-    project = next(fragment.project for fragment in fragments if fragment.project)
+    project = next(fragment.project for fragment in told if fragment.project)
     since = cache.newest.since(fragments, texts, entries) if cache.newest else None
     configuration = Configuration(project, entries, on_host, since)
     cache.newest = _Newest(configuration, fragments, texts)
@@ -122,16 +123,16 @@ def _is_same(one: Entry | None, other: Entry | None) -> bool:
 
 
 def _check_routes(keys: list[tuple[str, str]], fragments: list[Fragment], scene: Scene, cache: Cache) -> list[Problem]:
-    context = (scene.listeners, scene.policies, scene.declared, scene.complete)
+    context = (scene.listeners, scene.policies, scene.declared, scene.complete, scene.targets)
     if cache.context != context:
-        cache.protection.clear()
+        cache.routes.clear()
         cache.context = context
     problems: list[Problem] = []
     for key, fragment in zip(keys, fragments, strict=True):
-        problems += check_targets(fragment, scene)
-        if key not in cache.protection:
-            cache.protection[key] = tuple(check_protection(fragment, scene))
-        problems += cache.protection[key]
+        found = cache.routes.get(key)
+        if found is None:
+            found = cache.routes[key] = (*check_targets(fragment, scene), *check_protection(fragment, scene))
+        problems += found
     return problems
 
 

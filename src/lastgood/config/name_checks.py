@@ -15,7 +15,7 @@ def check_names(fragments: list[Fragment]) -> list[Problem]:
         names.update(fragment.lines)
     if total != len(names):
         problems += _named_twice(fragments)
-    problems += _two_kinds(fragments)
+    problems += _two_kinds([fragment for fragment in fragments if not fragment.plain])
     main = next((fragment for fragment in fragments if fragment.file == MAIN_FILE), None)
     if main is None:
         hint = "lastgood init writes one; is it committed?"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -85,6 +86,11 @@ class Fragment:
     functions: frozenset[str] = frozenset()
     declares: frozenset[str] = frozenset()
     shared: tuple[Entry, ...] = ()
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether it holds routes and nothing else, and nothing is wrong with it: of thousands of files nearly all."""
+        return self.readable and not self.problems and len(self.routes) == len(self.lines)
 
     def line(self, key: str, *path: str | int) -> int:
         """The line of a node inside an entry, or of the last one on the way to it."""
