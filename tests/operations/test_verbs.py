@@ -71,6 +71,18 @@ async def test_rollback_needs_neither_the_repository_nor_git() -> None:
             await shop.verbs.deploy("HEAD", ME)
 
 
+async def test_a_repository_that_comes_back_is_found_when_it_is_asked_for() -> None:
+    async with controlled() as shop:
+        away, shop.verbs.drafting = shop.verbs.drafting, None
+        found = [(None, "still away"), (away, "")]
+        shop.verbs.look_again = lambda: found.pop(0)
+        shop.commit("/one", "one")
+        with pytest.raises(Unavailable, match="still away"):
+            await shop.verbs.deploy("HEAD", ME)
+        assert (await shop.verbs.deploy("HEAD", ME))["release"] == 1
+        await shop.at_rest()
+
+
 async def test_rollback_of_a_baking_release_reuses_what_is_loaded() -> None:
     async with controlled() as shop:
         await two_releases(shop, bake="10m")

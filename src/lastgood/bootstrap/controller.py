@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from lastgood.effects.envoy.bootstrap import Proxy
     from lastgood.effects.envoy.proxies import EnvoyProxies
     from lastgood.effects.gateway import GatewayDriver
+    from lastgood.effects.git.driver import GitDriver
     from lastgood.effects.journal.sqlite import SqliteJournal
     from lastgood.effects.services import ServiceDriver
     from lastgood.errors import Damaged
     from lastgood.operations.configurations import Configurations
+    from lastgood.operations.drafting import Drafting
     from lastgood.operations.judging import Judging
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
@@ -158,10 +160,19 @@ def make_controller(
     parts: dict[str, Driver] = {"gateway": gateway, "service": services, "hook": hooks, "database": schemas, "git": git}
     loop = Loop(World(clock, journal, parts), state, on_event=on_event, damage=damage)
     verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why, why_unusable(secrets), databases)
+    verbs.look_again = partial(_look_again, places, git)
     verbs.why_not_startable = make_launches(places, configurations, secrets, lambda: loop).why_not
     return Controller(
         places, options, clock, journal, configurations, proxies, gateway, services, loop, verbs, processes, expected
     )
+
+
+def _look_again(places: Places, git: GitDriver) -> tuple[Drafting | None, str]:
+    """A repository that was away when the controller started is found when it is asked for."""
+    drafting, why = make_drafting(places)
+    if drafting is not None:
+        git.found(drafting.repository)
+    return drafting, why
 
 
 def make_judging(made: Controller) -> Judging:

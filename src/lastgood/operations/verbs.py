@@ -53,6 +53,9 @@ class Verbs:
     evidence: Evidence | None = None
     why_not_startable: WhyNotStartable = lambda name, release: None
 
+    look_again: Callable[[], tuple[Drafting | None, str]] | None = None
+    """Opens a repository that was away at the start."""
+
     def __post_init__(self) -> None:
         self.comparisons = Comparisons(self.configurations)
 
@@ -139,6 +142,8 @@ class Verbs:
         return reporting.drafted(await asyncio.to_thread(self._drafting().draft_and_look, revision))
 
     def _drafting(self) -> Drafting:
+        if self.drafting is None and self.look_again is not None:
+            self.drafting, self.why_no_repository = self.look_again()
         if self.drafting is None:
             raise Unavailable(
                 f"the repository cannot be opened: {self.why_no_repository}",

@@ -26,6 +26,10 @@ class GitDriver:
         self._why_not = why_not
         self._migrations_of = migrations_of
 
+    def found(self, repository: Repository) -> None:
+        """It was away when the controller started."""
+        self._repository = repository
+
     async def observe(self) -> Sequence[Fact]:
         """Nothing: no plan depends on what Git says."""
         return ()

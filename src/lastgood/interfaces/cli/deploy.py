@@ -62,9 +62,18 @@ def deploy(
     answer = only_controller(session, lambda controller: controller.post("/v1/deploy", body, DRAFT_S))
     session.say(begun(answer))
     if answer["deployment"] is None:
-        session.give(answer, [f"r{answer['release']} is live already with exactly this content: nothing to do"])
+        session.give(answer, nothing_to_do(answer, armed=confirm_within is not None))
         return 0
     return finish(session, answer, goal=wait, no_wait=no_wait)
+
+
+def nothing_to_do(answer: Mapping[str, Any], *, armed: bool) -> list[str]:
+    """Nothing moves; what is no part of what serves (``bake``) waits for the next release that does."""
+    lines = [
+        f"r{answer['release']} is live already and serves exactly this: nothing to do",
+        "what else may differ (bake) counts from the next release that changes what is served",
+    ]
+    return [*lines, "no dead-man switch was armed: there is nothing to confirm"] if armed else lines
 
 
 def begun(answer: Mapping[str, Any]) -> list[str]:

@@ -56,7 +56,8 @@ def outcome(found: Mapping[str, Any]) -> str:
 
 def markdown(found: Mapping[str, Any]) -> list[str]:
     """For a ticket: headings, a table of the timeline; everything the users wrote is quoted as code."""
-    head = f"# d{found['deployment']}: {found['intent']} {name(found['from'])} -> {name(found['asked'])}"
+    asked = "deploy" if found["intent"] == "retreat" else found["intent"]  # what it does now is the way back of one
+    head = f"# d{found['deployment']}: {asked} {name(found['from'])} -> {name(found['asked'])}"
     return [
         head,
         "",
