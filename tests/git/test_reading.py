@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lastgood.effects.git import GitRepository
-from lastgood.effects.git.trees import check_path, read_tree
+from lastgood.effects.git.trees import check_path, parts, read_tree
 from lastgood.errors import LastgoodError, Refused, Unavailable, UsageError
 from tests.git.shop import Shop
 
@@ -192,10 +193,10 @@ def test_introduced_agrees_with_git_log(shop: Shop) -> None:
 )
 def test_a_tree_object_is_read_whole_or_not_at_all(lines: list[tuple[int, bytes, bytes]], data: st.DataObject) -> None:
     content = b"".join(b"%o %s\0%s" % line for line in lines)
-    found = [(int(line["mode"], 8), line["name"], line["id"]) for line in read_tree(content)]
-    assert found == lines
+    found = [parts(line) for line in read_tree(content)]
+    assert found == [(mode, os.fsdecode(name), object_id.hex()) for mode, name, object_id in lines]
     cut = data.draw(st.integers(0, max(len(content) - 1, 0)))
     ends = {sum(len(b"%o %s\0%s" % line) for line in lines[:count]) for count in range(len(lines) + 1)}
     if cut not in ends:
         with pytest.raises(ValueError, match="cut off"):
-            list(read_tree(content[:cut]))
+            read_tree(content[:cut])

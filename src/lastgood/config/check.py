@@ -124,11 +124,12 @@ def _protection(route: Route, scene: Scene) -> Iterable[tuple[tuple[str, ...], s
                 yield (path, what, "add a policy with api_key, or count by client_ip")
 
 
-def check_listeners(fragments: Iterable[Fragment], scene: Scene) -> list[Problem]:
+def check_listeners(
+    fragments: Iterable[Fragment], scene: Scene, first_route: Callable[[], Entry | None]
+) -> list[Problem]:
     """Ports used twice, defaults nobody defined, and routes without any listener."""
     problems: list[Problem] = []
     taken: dict[int, list[Entry]] = {}
-    fragments = list(fragments)
     for fragment in fragments:
         for entry in fragment.shared:
             if entry.kind != "listener":
@@ -141,8 +142,7 @@ def check_listeners(fragments: Iterable[Fragment], scene: Scene) -> list[Problem
                     what = f"listener {entry.name}: port {listener.port} is taken by listener {other.name} ({where})"
                     problems.append(Problem(fragment.file, fragment.line(entry.key, "port"), what))
             taken[listener.port].append(entry)
-    first = next((entry for fragment in fragments for entry in fragment.routes), None)
-    if first is not None and scene.complete and not scene.names("listener"):
+    if scene.complete and not scene.names("listener") and (first := first_route()) is not None:
         hint = "add gateway.listeners, such as web: { port: 8080 }"
         problems.append(
             Problem(first.file, first.line, "there are routes but no listener, so nothing can arrive", hint)
@@ -154,20 +154,16 @@ def _same_address(one: str, two: str) -> bool:
     return one == two or one in _EVERYWHERE or two in _EVERYWHERE
 
 
-def check_unused(fragments: Iterable[Fragment], scene: Scene) -> list[Problem]:
-    """Warnings about policies that protect nothing."""
-    if not scene.policies:
-        return []
-    fragments = list(fragments)
-    used = {name for listener in scene.listeners.values() for name in listener.use}
-    used.update(*(fragment.uses for fragment in fragments))
+def check_unused(fragments: Iterable[Fragment], scene: Scene, uses: Mapping[str, int]) -> list[Problem]:
+    """Warnings about policies that protect nothing; ``uses`` counts those who use a policy."""
     if not scene.complete:
         return []
+    used = {name for listener in scene.listeners.values() for name in listener.use}
     return [
         Problem(entry.file, entry.line, f"no route uses the policy {entry.name}", severity="warning")
         for fragment in fragments
         for entry in fragment.shared
-        if entry.kind == "policy" and entry.name not in used
+        if entry.kind == "policy" and entry.name not in used and not uses.get(entry.name)
     ]
 
 

@@ -19,24 +19,31 @@ from lastgood.config.check import (
 from lastgood.config.configuration import Configuration, Entry, Since
 from lastgood.config.file_checks import check_files
 from lastgood.config.host_checks import check_host
+from lastgood.config.merge import Advance, Merge, advance, merged
 from lastgood.config.name_checks import check_names
-from lastgood.config.parse import MAIN_FILE, Fragment, SourceFile, parse_file
+from lastgood.config.parse import Fragment, SourceFile, is_source, parse_file
 from lastgood.config.repository_files import ReadFile
 from lastgood.config.service_checks import check_kept, check_services
 from lastgood.errors import ConfigError, Problem
 
-_Checked = tuple[Problem, ...]
-
 
 @dataclass
 class Cache:
-    """What earlier loads worked out, by content; one per repository, kept by the caller, one thread."""
+    """What earlier loads worked out; one per repository, kept by the caller, one thread."""
 
     fragments: dict[tuple[str, str], Fragment] = field(default_factory=dict)
-    routes: dict[tuple[str, str], _Checked] = field(default_factory=dict)
-    hosts: dict[str, tuple[tuple[Entry, ...], _Checked]] = field(default_factory=dict)
+    routes: dict[str, tuple[Fragment, tuple[Problem, ...]]] = field(default_factory=dict)
+    hosts: dict[str, tuple[tuple[Entry, ...], tuple[Problem, ...]]] = field(default_factory=dict)
     context: object = None
     newest: _Newest | None = None
+
+    def fragment(self, file: SourceFile) -> Fragment:
+        """What a file says, read and parsed once for each content."""
+        key = (file.path, file.blob_id)
+        found = self.fragments.get(key)
+        if found is None:
+            found = self.fragments[key] = parse_file(file.path, file.read())
+        return found
 
     def trim(self, used: int) -> None:
         """Forget everything once most of it belongs to other revisions."""
@@ -54,101 +61,107 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class _Newest:
+    """The last configuration that was in order, and what it was made of; ``files`` are all that were given, by path."""
+
+    configuration: Configuration
+    files: Mapping[str, SourceFile]
+    merge: Merge
+    texts: Mapping[str, Entry]
+
+
 def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves, cache: Cache | None = None) -> Loaded:
-    """Read, merge and check the files for which ``is_source`` holds.
+    """Read, merge and check those of the files for which ``is_source`` holds.
 
     ``read_file`` looks up other files of the same revision, ``resolves`` says whether a reference to a secret leads to
     a value. Raises ``ConfigError`` with every problem of every file. With a cache the cost follows the change.
     """
     cache = cache if cache is not None else Cache()
-    by_key = {(file.path, file.blob_id): file for file in files}
-    keys = sorted(by_key)
-    keys.sort(key=lambda key: key[0] != MAIN_FILE)  # what stands twice stands in the main file first
-    known = cache.fragments
-    for key in by_key.keys() - known.keys():
-        known[key] = parse_file(key[0], by_key[key].read())
-    fragments = [known[key] for key in keys]
-    told = [fragment for fragment in fragments if not fragment.plain]
-    entries: dict[str, Entry] = {}
-    for fragment in fragments:
-        entries.update(fragment.entries)
+    by_path = {file.path: file for file in files}
+    step = _step(by_path, cache)
+    merge = step.merge if step else merged(cache.fragment(file) for file in files if is_source(file.path))
+    scene = Scene.of(merge.told)
 
-    problems = check_names(fragments)
-    scene = Scene.of(told)
-    problems += [problem for fragment in told for problem in fragment.problems]
-    problems += _check_routes(keys, fragments, scene, cache)
-    on_host = _on_host(fragments)
-    problems += _check_hosts(on_host, cache)
-    problems += check_listeners(fragments, scene)
-    problems += check_unused(fragments, scene)
-    problems += check_services(told, complete=scene.complete)
-    problems += check_kept(told)
-    problems += check_secrets(told, resolves)
-    texts, wrong = check_files(told, read_file)
+    problems = check_names(merge.told if step else merge.fragments.values())
+    problems += [problem for fragment in merge.told for problem in fragment.problems]
+    problems += _check_routes(merge, scene, step, cache)
+    problems += _check_hosts(merge, step, cache)
+    problems += check_listeners(merge.told, scene, merge.first_route)
+    problems += check_unused(merge.told, scene, merge.uses)
+    problems += check_services(merge.told, complete=scene.complete)
+    problems += check_kept(merge.told)
+    problems += check_secrets(merge.told, resolves)
+    texts, wrong = check_files(merge.told, read_file)
     problems += wrong
-    entries.update(texts)
-    cache.trim(len(fragments))
+    cache.trim(len(merge.fragments))
 
     problems.sort(key=lambda problem: (problem.file, problem.line, problem.what))
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(tuple(problems))
-    project = next(fragment.project for fragment in told if fragment.project)
-    since = cache.newest.since(fragments, texts, entries) if cache.newest else None
-    configuration = Configuration(project, entries, on_host, since)
-    cache.newest = _Newest(configuration, fragments, texts)
+    project = next(fragment.project for fragment in merge.told if fragment.project)
+    entries = {**merge.entries, **texts} if texts else merge.entries
+    since = _since(cache.newest, merge, step, texts, entries) if cache.newest else None
+    configuration = Configuration(project, entries, merge.on_host, since)
+    cache.newest = _Newest(configuration, by_path, merge, texts)
     return Loaded(configuration, tuple(problems))
 
 
-@dataclass(frozen=True)
-class _Newest:
-    """The last configuration that was in order, and what it was made of."""
+def _step(by_path: Mapping[str, SourceFile], cache: Cache) -> Advance | None:
+    """From the last configuration that was in order, if nothing but routes came and went since."""
+    if cache.newest is None:
+        return None
+    known, said = cache.newest.files, cache.newest.merge.fragments
+    others = [file for path, file in by_path.items() if known.get(path) is not file]
+    fragments = [cache.fragment(file) for file in others if is_source(file.path)]
+    come = [fragment for fragment in fragments if said.get(fragment.file) is not fragment]
+    gone = said.keys() - by_path.keys()
+    return advance(cache.newest.merge, come, gone)
 
-    configuration: Configuration
-    fragments: list[Fragment]
-    texts: Mapping[str, Entry]
 
-    def since(self, fragments: list[Fragment], texts: Mapping[str, Entry], entries: Mapping[str, Entry]) -> Since:
-        """What differs from it: only files that are not the same objects are looked at."""
-        before, now = {id(one) for one in self.fragments}, {id(one) for one in fragments}
-        touched = {key for one in self.fragments if id(one) not in now for key in one.entries}
-        touched |= {key for one in fragments if id(one) not in before for key in one.entries}
-        touched |= self.texts.keys() | texts.keys()
-        old = self.configuration.entries
-        changed = frozenset(key for key in touched if not _is_same(old.get(key), entries.get(key)))
-        return Since(ref(self.configuration), changed)
+def _since(
+    newest: _Newest, merge: Merge, step: Advance | None, texts: Mapping[str, Entry], entries: Mapping[str, Entry]
+) -> Since:
+    """What differs from the last configuration: only files that are not the same objects are looked at."""
+    touched = {*newest.texts, *texts}
+    if step is not None:
+        touched |= step.keys
+    else:
+        old, new = newest.merge.fragments, merge.fragments
+        for mine, theirs in ((old, new), (new, old)):
+            touched |= {key for path, one in mine.items() if theirs.get(path) is not one for key in one.entries}
+    before = newest.configuration.entries
+    return Since(
+        ref(newest.configuration), frozenset(k for k in touched if not _is_same(before.get(k), entries.get(k)))
+    )
 
 
 def _is_same(one: Entry | None, other: Entry | None) -> bool:
     return one is other or (one is not None and other is not None and one.digest == other.digest)
 
 
-def _check_routes(keys: list[tuple[str, str]], fragments: list[Fragment], scene: Scene, cache: Cache) -> list[Problem]:
+def _check_routes(merge: Merge, scene: Scene, step: Advance | None, cache: Cache) -> list[Problem]:
+    """What is wrong between routes and what they refer to; those that did not change since were in order."""
     context = (scene.listeners, scene.policies, scene.declared, scene.complete, scene.targets)
     if cache.context != context:
         cache.routes.clear()
         cache.context = context
     problems: list[Problem] = []
-    for key, fragment in zip(keys, fragments, strict=True):
-        found = cache.routes.get(key)
-        if found is None:
-            found = cache.routes[key] = (*check_targets(fragment, scene), *check_protection(fragment, scene))
-        problems += found
+    for fragment in step.come if step else merge.fragments.values():
+        known = cache.routes.get(fragment.file)
+        if known is None or known[0] is not fragment:
+            found = (*check_targets(fragment, scene), *check_protection(fragment, scene))
+            known = cache.routes[fragment.file] = (fragment, found)
+        problems += known[1]
     return problems
 
 
-def _on_host(fragments: list[Fragment]) -> dict[str, tuple[Entry, ...]]:
-    """The routes of each host pattern. Mostly those of one file, whose tuples stay the same objects."""
-    found: dict[str, tuple[Entry, ...]] = {}
-    for fragment in fragments:
-        for host, entries in fragment.hosts.items():
-            found[host] = (*found[host], *entries) if host in found else entries
-    return found
-
-
-def _check_hosts(on_host: Mapping[str, tuple[Entry, ...]], cache: Cache) -> list[Problem]:
+def _check_hosts(merge: Merge, step: Advance | None, cache: Cache) -> list[Problem]:
+    """What is wrong between the routes of a host; those of a host that did not change since were in order."""
     problems: list[Problem] = []
-    for host, group in on_host.items():
-        if len(group) == 1:
+    for host in step.hosts if step else merge.on_host:
+        group = merge.on_host.get(host, ())
+        if len(group) < 2:
             continue  # a route that is alone on its host has nothing to tie with
         known = cache.hosts.get(host)
         if known is None or (known[0] is not group and not _same_entries(known[0], group)):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lastgood.config.parse import MAIN_FILE, Fragment
 from lastgood.errors import Problem
 
 
-def check_names(fragments: list[Fragment]) -> list[Problem]:
+def check_names(fragments: Iterable[Fragment]) -> list[Problem]:
     """Names given twice, upstreams, services and functions named alike, and a main file or project that is missing."""
+    fragments = list(fragments)
     problems = []
     total, names = 0, set[str]()
     for fragment in fragments:

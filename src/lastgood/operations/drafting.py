@@ -10,7 +10,6 @@ from typing import Literal
 from lastgood.config.configuration import SECTIONS, Configuration, Entry
 from lastgood.config.digests import Digests
 from lastgood.config.load import Cache, Loaded, load
-from lastgood.config.parse import is_source
 from lastgood.config.repository_files import RepositoryItem
 from lastgood.errors import ConfigError, Problem
 from lastgood.operations.deploy import Draft
@@ -119,7 +118,7 @@ class Drafting:
         if more and more[0].path == MORE_FILES:
             what = "it is not a folder (links and submodules are not followed)"
             raise ConfigError((Problem(MORE_FILES, 0, what, "make it a folder of files, or take it out"),))
-        return [file for file in (*main, *more) if is_source(file.path)]
+        return [*main, *more]
 
     def _branch_at(self, revision: Revision) -> str | None:
         head = self.repository.head()

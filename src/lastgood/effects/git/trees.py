@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from operator import attrgetter
 
@@ -23,9 +23,9 @@ LARGEST_FILE = 16 * 1024 * 1024
 """Bytes; a configuration of 10,000 routes is about 3 MB."""
 
 _LINK, _SUBMODULE, _FOLDER = 0o120000, 0o160000, 0o040000
-_TREE_LINE = re.compile(rb"(?P<mode>[0-7]+) (?P<name>[^\0]+)\0(?P<id>.{20})", re.DOTALL)
-_Lines = Mapping[tuple[str, bytes], TreeFile]
+_TREE_LINE = re.compile(rb"[0-7]+ [^\0]+\0.{20}", re.DOTALL)
 _CACHED_LISTINGS = 64
+_KNOWN_FOLDERS = 10_000
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -40,19 +40,21 @@ def check_path(path: str) -> str:
     return path
 
 
-def read_tree(content: bytes) -> Iterator[re.Match[bytes]]:
-    """``mode``, ``name`` and ``id`` of each line of a tree object (``MODE SP NAME NUL ID``, see gitformat-tree).
+def read_tree(content: bytes) -> list[bytes]:
+    """The lines of a tree object (``MODE SP NAME NUL ID``, see gitformat-tree).
 
     Raises ``ValueError`` where it is cut off. Objects of pygit2 take ten times as long, and a commit waits.
     """
-    at = 0
-    for line in _TREE_LINE.finditer(content):
-        if line.start() != at:
-            break
-        at = line.end()
-        yield line
-    if at != len(content):
+    lines: list[bytes] = _TREE_LINE.findall(content)
+    if sum(map(len, lines)) != len(content):
         raise ValueError("a tree object is cut off")
+    return lines
+
+
+def parts(line: bytes) -> tuple[int, str, str]:
+    """Mode, name and object id of such a line."""
+    mode, _, rest = line.partition(b" ")
+    return int(mode, 8), os.fsdecode(rest[:-21]), rest[-20:].hex()
 
 
 class Trees:
@@ -62,7 +64,7 @@ class Trees:
         self._native = native
         self._largest_file = largest_file
         self._listings: OrderedDict[tuple[str, str], tuple[TreeFile, ...]] = OrderedDict()
-        self._newest: dict[str, _Lines] = {}
+        self._newest: dict[str, dict[bytes, TreeFile]] = {}  # by folder, its files by their lines
         self._lock = threading.Lock()
 
     def files(self, revision: str, under: str = "") -> tuple[TreeFile, ...]:
@@ -107,31 +109,35 @@ class Trees:
             if key in self._listings:
                 self._listings.move_to_end(key)
                 return self._listings[key]
-            before = self._newest.get(prefix, {})
         try:
-            found = dict(self._walk(str(tree.id), prefix, before))
+            listing = tuple(sorted(self._walk(str(tree.id), prefix), key=attrgetter("path")))
         except (pygit2.GitError, KeyError, ValueError) as error:
             raise damaged(self._native, f"below {prefix or 'the root'} of tree {tree.id}", error) from error
-        listing = tuple(sorted(found.values(), key=attrgetter("path")))
         with self._lock:
             self._listings[key] = listing
-            self._newest[prefix] = found
             while len(self._listings) > _CACHED_LISTINGS:
                 self._listings.popitem(last=False)
         return listing
 
-    def _walk(self, tree_id: str, prefix: str, before: _Lines) -> Iterator[tuple[tuple[str, bytes], TreeFile]]:
-        """The files of a tree by their lines; a line that stood in the listing ``before`` gives the same file."""
-        for line in read_tree(bytes(self._native.odb.read(tree_id)[1])):
-            key = (prefix, line[0])
-            if (known := before.get(key)) is not None:
-                yield key, known
-                continue
-            mode, path = int(line["mode"], 8), prefix + os.fsdecode(line["name"])
-            if mode == _FOLDER:
-                yield from self._walk(line["id"].hex(), path + "/", before)
-            else:
-                yield key, self._file(path, line["id"].hex(), mode)
+    def _walk(self, tree_id: str, prefix: str) -> Iterator[TreeFile]:
+        """The files of a tree; a line that stood there when the folder was listed last gives the same file."""
+        before = self._newest.get(prefix, {})
+        lines = read_tree(bytes(self._native.odb.read(tree_id)[1]))
+        found = {line: before[line] for line in lines if line in before}
+        folders = []
+        for line in lines:
+            if line not in found:
+                mode, name, object_id = parts(line)
+                if mode == _FOLDER:
+                    folders.append((name, object_id))
+                else:
+                    found[line] = self._file(prefix + name, object_id, mode)
+        if len(self._newest) > _KNOWN_FOLDERS:
+            self._newest.clear()
+        self._newest[prefix] = found
+        yield from found.values()
+        for name, object_id in folders:
+            yield from self._walk(object_id, f"{prefix}{name}/")
 
     def _file(self, path: str, blob_id: str, mode: int) -> TreeFile:
         read = partial(self._content, path, blob_id, mode)
