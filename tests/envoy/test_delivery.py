@@ -16,7 +16,7 @@ import pytest
 from lastgood.config.configuration import Configuration
 from lastgood.effects.envoy.proxies import EnvoyProxies
 from lastgood.errors import Rejected
-from lastgood.gateway.conversation import Request
+from lastgood.gateway.messages import Request
 from lastgood.gateway.snapshot import CLUSTER, LISTENER, RUNTIME, RUNTIME_LAYER, SCOPE, Generation, Traffic
 from tests.envoy.handmade import Builder, cluster, listener, runtime, scope, snapshot, world
 from tests.envoy.machines import Client, Machine, Upstream, free_port, get, until

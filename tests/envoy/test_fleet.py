@@ -13,7 +13,7 @@ from lastgood.effects.envoy.fleet import Fleet
 from lastgood.effects.envoy.link import Link
 from lastgood.effects.envoy.proxies import EnvoyProxies
 from lastgood.errors import Conflict, Rejected
-from lastgood.gateway.conversation import Request
+from lastgood.gateway.messages import Request
 from lastgood.gateway.snapshot import CLUSTER, LISTENER, RUNTIME, RUNTIME_LAYER, SCOPE, Generation, Snapshot, Traffic
 from tests.envoy.handmade import Builder, cluster, runtime, world
 from tests.envoy.machines import Machine

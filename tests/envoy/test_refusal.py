@@ -10,7 +10,7 @@ import pytest
 from lastgood.effects.envoy.fleet import Fleet
 from lastgood.effects.envoy.server import AdsServer
 from lastgood.errors import Rejected
-from lastgood.gateway.conversation import Response
+from lastgood.gateway.messages import Response
 from lastgood.gateway.snapshot import CLUSTER, SCOPE
 from tests.envoy.handmade import cluster, scope, world
 from tests.envoy.machines import Machine, get

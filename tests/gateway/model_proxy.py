@@ -6,7 +6,8 @@ from collections import deque
 
 from envoy.config.route.v3 import scoped_route_pb2
 
-from lastgood.gateway.conversation import Conversation, Request, Response
+from lastgood.gateway.conversation import Conversation
+from lastgood.gateway.messages import Request, Response
 from lastgood.gateway.snapshot import CLUSTER, LISTENER, RUNTIME, RUNTIME_LAYER, SCOPE, Resource, Snapshot
 
 BAD = "bad"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lastgood.gateway import names
-from lastgood.gateway.conversation import Conversation, Request, Response
+from lastgood.gateway.conversation import Conversation
+from lastgood.gateway.messages import Request, Response
 from lastgood.gateway.runtime import EMPTY, runtime_resource
 from lastgood.gateway.snapshot import (
     CLUSTER,
@@ -181,6 +182,15 @@ def test_a_refusal_stops_everything_until_the_next_push() -> None:
     run(proxy, conversation)
     assert conversation.refusal is None
     assert proxy.shows()[:2] == ({"a": "green", "b": "blue"}, b"50")
+
+
+def test_what_was_refused_is_told_again_even_as_part_of_a_state_that_shares_it() -> None:
+    refused = state({"a": "green", "b": BAD})
+    proxy, conversation = connected(state({"a": "blue", "b": "blue"}))
+    proxy.inbox.extend(conversation.push(refused))
+    run(proxy, conversation)
+    assert conversation.refusal
+    assert said(conversation.push(refused)) == [("ScopedRouteConfiguration", ["a", "b"], [])]
 
 
 def test_a_refusal_of_what_was_replaced_already_stops_nothing() -> None:

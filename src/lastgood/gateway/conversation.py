@@ -16,8 +16,9 @@ Each step waits for the acknowledgement of the one before. A refusal stops every
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from lastgood.gateway.messages import Request, Response
 from lastgood.gateway.names import ANSWER, RELEASE
 from lastgood.gateway.runtime import EMPTY
 from lastgood.gateway.snapshot import (
@@ -33,6 +34,7 @@ from lastgood.gateway.snapshot import (
     Snapshot,
 )
 from lastgood.gateway.stamp import stamped_scope
+from lastgood.gateway.topic import Sent, Topic, others
 
 _TARGETS = (CLUSTER, ENDPOINTS, SECRET)
 _FILTERS = (EXTENSION, LISTENER)
@@ -41,34 +43,10 @@ _STAGES = (_TARGETS, _FILTERS, _ROUTES, (RUNTIME,))
 _TYPES = tuple(dict.fromkeys(type_url for stage in _STAGES for type_url in stage))
 _LABELS = frozenset({ANSWER, RELEASE})
 _REMOVED_LAST = (EXTENSION, CLUSTER, ENDPOINTS, SECRET)
-_WILDCARD = frozenset({CLUSTER, LISTENER, SCOPE})
 _NOTHING: Mapping[str, Resource] = {}
 
 Doubts = frozenset[tuple[str, str]]
 """``(type_url, name)`` of resources whose content at the proxy cannot be told from the version it reports."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A DeltaDiscoveryRequest. ``error`` holds the proxy's own words if it refuses the response called ``nonce``."""
-
-    type_url: str
-    subscribe: tuple[str, ...] = ()
-    unsubscribe: tuple[str, ...] = ()
-    initial_versions: Mapping[str, str] = field(default_factory=dict)
-    nonce: str = ""
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A DeltaDiscoveryResponse. ``version`` is for people, it shows in the proxy's statistics."""
-
-    type_url: str
-    resources: tuple[Resource, ...]
-    removed: tuple[str, ...]
-    nonce: str
-    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,54 +55,6 @@ class Refusal:
 
     type_url: str
     words: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A response that is not answered yet: what it touched, and in the course of which push."""
-
-    names: tuple[str, ...]
-    push: int
-
-
-@dataclass(slots=True)
-class _Topic:
-    """One type of resource on this stream."""
-
-    seen: bool = False
-    wildcard: bool = False
-    owed: bool = False  # an answer is due even when there is nothing to say
-    names: set[str] = field(default_factory=set)
-    asked: set[str] = field(default_factory=set)  # names that must be answered, even that they do not exist
-    held: dict[str, str | None] = field(default_factory=dict)  # name -> version; None: it has one, we cannot tell which
-    todo: set[str] = field(default_factory=set)  # names whose held version is not the wanted one
-    pending: dict[str, _Sent] = field(default_factory=dict)  # by nonce
-
-    def covers(self, name: str) -> bool:
-        return self.wildcard or name in self.names
-
-    def compare(self, wanted: Mapping[str, Resource]) -> None:
-        held, covers = self.held, self.covers
-        changed = {name for name, resource in wanted.items() if held.get(name) != resource.version}
-        self.todo = {name for name in changed if covers(name)}
-        self.todo.update(name for name in held if name not in wanted and covers(name))
-
-    def subscribe(self, request: Request) -> None:
-        if not self.seen and request.type_url in _WILDCARD and not request.subscribe:
-            self.wildcard = self.owed = True  # the older way to say "*", on the first request of a stream only
-        self.seen = True
-        if request.unsubscribe:
-            self.names.difference_update(request.unsubscribe)
-            self.wildcard = self.wildcard and "*" not in request.unsubscribe
-            self.held = {name: version for name, version in self.held.items() if self.covers(name)}
-        if "*" in request.subscribe:
-            self.wildcard = self.owed = True
-        named = {name for name in request.subscribe if name != "*"}
-        self.names |= named
-        # Asking again for what was sent before means that it was lost; what it reports to have, it does not ask for.
-        self.asked = (self.asked | named.difference(request.initial_versions)) & self.names
-        for name in self.asked:
-            self.held.pop(name, None)
 
 
 class Conversation:
@@ -153,7 +83,7 @@ class Conversation:
         """It has acknowledged the removals too."""
         self.wants_warm = False
         """Clusters were acknowledged; ``mark_warm`` is waited for."""
-        self._topics = {type_url: _Topic() for type_url in _TYPES}
+        self._topics = {type_url: Topic() for type_url in _TYPES}
         self._doubts = set(doubts)
         self._trusted = trusted
         self._wait_for_warm = wait_for_warm
@@ -194,10 +124,8 @@ class Conversation:
         self.refusal = None
         for type_url, topic in self._topics.items():
             wanted = self._wanted(type_url)
-            if before and not topic.todo and wanted is before.resources.get(type_url):
-                continue
             todo = topic.todo
-            topic.compare(wanted)
+            topic.compare(wanted, others(before.resources.get(type_url, _NOTHING), wanted) if before else None)
             others_moved |= type_url != RUNTIME and topic.todo != todo
         runtime_moved = before is not None and _versions(before) != _versions(target)
         if runtime_moved and not others_moved and self._topics[RUNTIME].todo:
@@ -217,14 +145,14 @@ class Conversation:
     def _wanted(self, type_url: str) -> Mapping[str, Resource]:
         return self.target.resources.get(type_url, _NOTHING) if self.target else _NOTHING
 
-    def _take_over(self, topic: _Topic, request: Request) -> None:
+    def _take_over(self, topic: Topic, request: Request) -> None:
         believed = self._trusted or request.type_url != SCOPE
         for name, version in request.initial_versions.items():
             if not believed:
                 self._doubts.add((request.type_url, name))
             topic.held[name] = None if (request.type_url, name) in self._doubts else version
 
-    def _answered(self, topic: _Topic, request: Request) -> None:
+    def _answered(self, topic: Topic, request: Request) -> None:
         sent = topic.pending.pop(request.nonce, None)
         if sent is None:
             return  # a nonce of another stream
@@ -244,6 +172,7 @@ class Conversation:
         self._doubts |= touched
         for type_url, name in touched:
             self._topics[type_url].held[name] = None
+            self._topics[type_url].astray = True
 
     def _pump(self) -> list[Response]:
         out: list[Response] = []
@@ -306,7 +235,7 @@ class Conversation:
         topic.owed = False
         self._sent += 1
         nonce = f"{self._attempt}.{self._sent}"
-        topic.pending[nonce] = _Sent(ordered, self._pushes)
+        topic.pending[nonce] = Sent(ordered, self._pushes)
         if type_url == CLUSTER and resources:
             self._clusters_sent(ordered)
         removed = tuple(name for name in ordered if name not in wanted)

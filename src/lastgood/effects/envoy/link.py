@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from lastgood.gateway.conversation import Conversation, Request, Response
+from lastgood.gateway.conversation import Conversation
+from lastgood.gateway.messages import Request, Response
 from lastgood.gateway.snapshot import Snapshot
 
 
