@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.measuring import Spread, now_ns
+from benchmarks.polling import poll
 
 SIDES = ("a", "b")
 LIMIT_S = 10.0
@@ -217,28 +218,9 @@ class Traffic:
             "latency_largest_ms": latencies.largest,
         }
 
-    async def poll(self, port: int, host: str, path: str, limit_s: float) -> dict[str, Any]:
-        """Ask every millisecond until the answer is 200; which codes came, and when the 200 was there."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        codes: list[int] = []
-        began_ns = now_ns()
-        try:
-            while now_ns() - began_ns < limit_s * 1e9:
-                writer.write(f"GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LIMIT_S)
-                ended_ns = now_ns()
-                lines = head.lower().split(b"\r\n")
-                await reader.readexactly(
-                    next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
-                )
-                codes.append(int(head[9:12]))
-                if codes[-1] == 200:
-                    break
-                await asyncio.sleep(0.001)
-        finally:
-            writer.close()
-        ok = bool(codes) and codes[-1] == 200
-        return {"codes": dict(Counter(map(str, codes))), "ok_ns": ended_ns if ok else None}
+    async def poll(self, **asked: Any) -> dict[str, Any]:
+        """Ask until the answer is 200; the upstreams answer meanwhile."""
+        return await asyncio.to_thread(poll, **asked)
 
 
 def _ends(moments: list[int], since: int, until: int) -> dict[str, int | None]:
