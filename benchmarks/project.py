@@ -134,7 +134,7 @@ def running(shape: Shape, ports: dict[str, int], *, bake: str = "1h") -> Iterato
     project.make(shape)
     places = find_places(project.root, None, {})
     try:
-        lifecycle.up(places, detach=True)
+        lifecycle.up(places)
         api = Api(bootstrap.api_socket(places))
         try:
             api.deploy_and_wait("main", until="bake")

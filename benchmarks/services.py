@@ -183,7 +183,7 @@ def shop() -> Iterator[Shop]:
     (project.root / "lastgood.yaml").write_text("project: bench\n")
     places = find_places(project.root, None, {})
     try:
-        lifecycle.up(places, detach=True)
+        lifecycle.up(places)
         api = Api(bootstrap.api_socket(places))
         try:
             made = Shop(project, places, api)

@@ -36,7 +36,8 @@ def template() -> Iterator[Places]:
     deploy(places)
     path = places.root / "lastgood.yaml"
     path.write_text(path.read_text().replace("timeout: 15s", "timeout: 9s"))
-    subprocess.run(["git", "-C", places.root, "commit", "-qam", "Shorter"], check=True)
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    subprocess.run(["git", "-C", places.root, *who, "commit", "-qam", "Shorter"], check=True)
     deploy(places)
     yield places
     shutil.rmtree(folder)

@@ -14,7 +14,7 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path / "shop")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def nobody_configured() -> Iterator[None]:
     """The configuration of whoever runs the tests plays no part."""
     before = dict(os.environ)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import os
 import re
 import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from lastgood import bootstrap
 from lastgood.effects.processes.client import SupervisedProcesses, ensure_supervisor
@@ -19,6 +21,7 @@ from lastgood.ports import ProcessSpec
 from lastgood.settings import Places, prepare
 
 START_S = 20.0
+CONNECT_S = 5.0
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "PYTHONPATH", "LASTGOOD_ENVOY")
 
 
@@ -35,20 +38,25 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def is_up(places: Places) -> bool:
     """Whether a controller answers."""
+    return _status(places) is not None
+
+
+def _status(places: Places) -> dict[str, Any] | None:
     try:
         connection = _UnixConnection(str(bootstrap.api_socket(places)), 2.0)
         connection.request("GET", "/v1/status")
-        answered = connection.getresponse().status == 200
+        answer = connection.getresponse()
+        body = answer.read()
         connection.close()
-        return answered
-    except (OSError, http.client.HTTPException):
-        return False
+        return dict(json.loads(body)) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
 
 
-def up(places: Places, *, proxies: int = 1, follow: str | None = None, detach: bool = False) -> int:
+def up(places: Places, *, proxies: int = 1, follow: str | None = None) -> None:
     """Start everything that is not there yet; returns once the controller answers and the proxies are connected.
 
-    Without ``detach`` it stays in the foreground until Ctrl-C, which stops the controller: traffic goes on.
+    A proxy that does not connect is waited for a moment only: what else works is not held up by it.
     """
     prepare(places)
     if is_up(places):
@@ -57,9 +65,6 @@ def up(places: Places, *, proxies: int = 1, follow: str | None = None, detach: b
     bootstrap.Options(proxies=proxies, follow=follow, env=named_variables(places.root)).save(places.options)
     asyncio.run(_start(places))
     _wait(places)
-    if detach:
-        return 0
-    return _foreground(places)
 
 
 async def _start(places: Places) -> None:
@@ -99,9 +104,14 @@ def named_variables(root: Path) -> tuple[str, ...]:
 
 def _wait(places: Places) -> None:
     deadline_s = time.monotonic() + START_S
+    answered_s: float | None = None
     while time.monotonic() < deadline_s:
-        if is_up(places):
-            return
+        found = _status(places)
+        if found is not None:
+            answered_s = answered_s or time.monotonic()
+            connected = all(proxy["connected"] for proxy in found["proxies"])
+            if connected or time.monotonic() - answered_s > CONNECT_S:
+                return
         if asyncio.run(_gave_up(places)):
             break
         time.sleep(0.05)
@@ -117,13 +127,10 @@ async def _gave_up(places: Places) -> bool:
     return any(state.key == "controller" and state.restarts >= 3 for state in await client.list())
 
 
-def _foreground(places: Places) -> int:
-    try:
-        while is_up(places):
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        stop(places)
-        return 0
+def stay(places: Places) -> None:
+    """Stay as long as the controller answers; raises ``Unavailable`` when it has ended by itself."""
+    while is_up(places):
+        time.sleep(0.5)
     raise Unavailable("the controller is gone", next="lastgood logs controller")
 
 

@@ -82,7 +82,7 @@ class FakeRepository:
         for _ in range(int(steps or 1) if "~" in text else 0):
             oid = self.commits[oid].parent if oid else None
         if oid is None:
-            raise Unavailable(f"there is no revision {text!r}")
+            raise UsageError(f"there is no revision {text!r}")
         is_branch = text in self.branches or text in ("HEAD", "@")
         return replace(self.commits[oid].revision, branch=name if is_branch else None)
 

@@ -31,7 +31,7 @@ def head_of(native: pygit2.Repository) -> Head:
 def resolve(native: pygit2.Repository, text: str) -> Revision:
     """The commit a text names.
 
-    Raises ``UsageError`` (bad syntax, ambiguous, not a commit) or ``Unavailable`` (not there, damaged, no commits).
+    Raises ``UsageError`` (bad syntax, ambiguous, not a commit, not there) or ``Unavailable`` (damaged, no commits yet).
     """
     name, steps = _parsed(text)
     _check_one_meaning(native, name)
@@ -43,7 +43,7 @@ def resolve(native: pygit2.Repository, text: str) -> Revision:
     except (KeyError, ValueError) as error:
         if isinstance(error, pygit2.AmbiguousError):
             raise UsageError(f"{text!r} fits more than one object", next="give more digits of the commit id") from error
-        raise _missing(native, text) from error
+        raise _unknown(native, text) from error
     except pygit2.GitError as error:
         raise damaged(native, text, error) from error
     branch = None
@@ -119,6 +119,13 @@ def _has_reference(native: pygit2.Repository, name: str) -> bool:
         return native.references.get(name) is not None
     except ValueError:
         return False
+
+
+def _unknown(native: pygit2.Repository, text: str) -> UsageError | Unavailable:
+    """A text that names nothing here: a slip of whoever typed it, if there is anything that could be named."""
+    why = _missing(native, text)
+    whole = not (native.head_is_unborn or native.is_shallow)
+    return UsageError(why.what, next=why.next) if whole else why
 
 
 def _missing(native: pygit2.Repository, text: str) -> Unavailable:

@@ -12,7 +12,6 @@ from lastgood.interfaces.cli import render_status
 from lastgood.interfaces.cli.looking import look_at_status
 from lastgood.interfaces.cli.session import Session
 from lastgood.interfaces.cli.starting import begin_project
-from lastgood.interfaces.cli.text import counted
 
 
 def init(
@@ -60,15 +59,18 @@ def up(
     from lastgood.interfaces import lifecycle
 
     places = session.places
-    if not detach:
-        session.note(
-            f"starting a controller and {counted(proxies, 'proxy')}; Ctrl-C stops the controller, not the proxies"
-        )
-    code = lifecycle.up(places, proxies=proxies, follow=follow, detach=detach)
-    if detach:
+    try:
+        lifecycle.up(places, proxies=proxies, follow=follow)
         found = look_at_status(session)
         session.give(found, ["up", *render_status.status(found)])
-    return code
+        if not detach:
+            session.note("Ctrl-C stops the controller, not the proxies")
+            lifecycle.stay(places)
+    except KeyboardInterrupt:
+        if detach:
+            raise
+        lifecycle.stop(places)
+    return 0
 
 
 def stop(session: Session) -> int:

@@ -59,7 +59,7 @@ def what_is_no_revision_is_refused(world: RepositoryWorld) -> None:
     world.commit({"a": b"1"}, "First")
     for text in ("", "--upload-pack=x", "a..b", "main:a", "a b"):
         _fails(UsageError, lambda text=text: world.repository.resolve(text))  # type: ignore[misc]
-    _fails(Unavailable, lambda: world.repository.resolve("nowhere"))
+    _fails(UsageError, lambda: world.repository.resolve("nowhere"))
 
 
 def files_are_listed_below_a_folder_by_path(world: RepositoryWorld) -> None:
