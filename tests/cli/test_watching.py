@@ -32,6 +32,8 @@ def test_when_a_goal_is_reached() -> None:
     moving["steps"][3]["phase"] = "started"
     assert [is_reached(found, "converged") for found in (baking, moving)] == [True, False]
     assert not is_reached(deployment(steps=[step("shift", "serve", "", "ended")]), "converged")
+    asked = deployment(steps=[*baking["steps"], step("watch-bake:catalog", "watch", "", "started")])
+    assert is_reached(asked, "converged"), "a hook that is asked while it bakes moves nothing"
     assert [is_reached(deployment(verdict=name), "good") for name in ("baking", "good")] == [False, True]
     assert not is_reached(deployment(verdict="good", steps=moving["steps"]), "good")
     assert not is_reached(baking, "ended")

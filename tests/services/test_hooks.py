@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -66,6 +67,49 @@ async def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> No
     assert not (tmp_path / "late").exists()
 
 
+async def test_who_left_its_group_is_ended_too_and_holds_nobody_up(tmp_path: Path) -> None:
+    """Also what a controller that was killed left running: the hook is asked again, and never twice at once."""
+    script = f"setsid sh -c 'sleep 1; touch {tmp_path}/late; sleep 30' & echo done"
+    made = driver(tmp_path, before={"command": ["sh", "-c", script]})
+    assert (await made.perform(step("before"), "k"))["answer"] == "done"
+    left = await asyncio.create_subprocess_exec(
+        "sleep", "60", env={"LASTGOOD_MARKER": f"hook:{tmp_path / 'logs'}:catalog:before"}
+    )
+    await made.perform(step("before"), "k")
+    assert await asyncio.wait_for(left.wait(), 5) == -9
+    await asyncio.sleep(1.1)
+    assert not (tmp_path / "late").exists()
+
+
+async def test_its_log_has_no_secret_and_an_end(tmp_path: Path) -> None:
+    """Neither whole nor cut in two by a pause; of one that prints without end the beginning and the end are kept."""
+    lines = "i=0; while [ $i -lt 40000 ]; do echo 'it goes on and on and on and on'; i=$((i+1)); done"
+    script = f"printf hun; sleep 0.2; echo ter2; {lines}"
+    made = driver(tmp_path, before={"command": ["sh", "-c", f"{script}; printf last"]})
+    answer = await made.perform(step("before"), "k")
+    assert answer["answer"].endswith("on\nlast")
+    log = (tmp_path / "logs/catalog.log").read_text()
+    assert log.splitlines()[:2] == [f"$ sh -c {script}; printf last (k)", "[redacted]"]
+    assert "the rest is left out" in log
+    assert len(log) < 1_100_000
+
+
+async def test_urls_that_hang_take_no_thread_from_anybody(tmp_path: Path) -> None:
+    """The loop's own threads are few; a rollback needs them while thirty hooks wait for an answer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        made = driver(tmp_path, on_rollback={"url": url, "timeout": "20s"})
+        asking = [asyncio.create_task(made.perform(step("on_rollback", "watch", every_s=1), "k")) for _ in range(40)]
+        await asyncio.sleep(0.5)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 5) == "free"
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        hangs = driver(tmp_path, before={"url": url, "timeout": "100ms"})
+        with pytest.raises(Failed, match="no answer"):
+            await hangs.perform(step("before"), "k")
+
+
 @pytest.fixture
 def site() -> Iterator[Any]:
     class Site(http.server.BaseHTTPRequestHandler):
@@ -74,8 +118,14 @@ def site() -> Iterator[Any]:
         def do_POST(self) -> None:
             Site.seen.append(self.rfile.read(int(self.headers["content-length"])))
             self.send_response(Site.status)
+            if Site.status == 302:
+                self.send_header("location", "/login")
             self.end_headers()
             self.wfile.write(b"words")
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
 
         def log_message(self, *parts: object) -> None:
             """Quietly."""
@@ -94,6 +144,9 @@ async def test_a_url_is_asked_and_2xx_is_a_yes(tmp_path: Path, site: Any) -> Non
     assert b'"service": "catalog"' in site.seen[0]
     site.status = 409
     with pytest.raises(Failed, match="says no: 409 words"):
+        await made.perform(step("confirm_promotion"), "k")
+    site.status = 302
+    with pytest.raises(Failed, match="says no: 302"):
         await made.perform(step("confirm_promotion"), "k")
     gone = driver(tmp_path, confirm_promotion={"url": "http://127.0.0.1:1/"})
     with pytest.raises(Failed, match="no answer"):

@@ -16,6 +16,11 @@ SUPERVISOR = "lastgood.effects.processes.supervisor"
 
 def command_lines(root: Path) -> dict[int, str]:
     """Every living process (zombies are none) that was started for a folder, by pid."""
+    return {pid: line for pid, line in all_command_lines().items() if f"{root}/" in line}
+
+
+def all_command_lines() -> dict[int, str]:
+    """Every living process but this one, by pid."""
     found: dict[int, str] = {}
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -24,7 +29,7 @@ def command_lines(root: Path) -> dict[int, str]:
             line = Path(entry.path, "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
         except OSError:
             continue
-        if f"{root}/" in line:
+        if line:
             found[int(entry.name)] = line
     return found
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from lastgood.config.bake import Check, PrometheusQuery
+from lastgood.effects.own_thread import on_own_thread
 from lastgood.ports import Checked
 
 LARGEST_BYTES = 1024 * 1024
@@ -23,7 +24,7 @@ class HttpChecks:
         """See ``ports.Checks``."""
         try:
             async with asyncio.timeout(check.timeout_s + 1.0):
-                return await asyncio.to_thread(_ask, check)
+                return await on_own_thread(lambda: _ask(check))
         except TimeoutError:
             return Checked(None, f"no answer within {check.timeout_s:g} s")
 

@@ -7,6 +7,7 @@ version that is left and never those of another. The steps are described in ``re
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import signal
@@ -18,12 +19,17 @@ from typing import Any
 
 from lastgood.config.configuration import Configuration
 from lastgood.config.model import Hook
+from lastgood.effects.hook_output import TOLD_CHARACTERS, HookOutput
 from lastgood.effects.instances.launch import Launch
+from lastgood.effects.own_thread import on_own_thread
+from lastgood.effects.processes.identity import MARKER
+from lastgood.effects.processes.marked import end_all
 from lastgood.errors import Failed, LastgoodError, Unavailable
 from lastgood.release.observed import Fact
 from lastgood.release.step import Step
 
-TOLD_CHARACTERS = 1000
+LAST_WORDS_S = 1.0
+"""How long the end of a hook's output is waited for after the hook itself has ended."""
 LaunchFor = Callable[[str, int], Launch]
 """``(service, release)`` to the folder and environment of its version. Blocks."""
 
@@ -52,6 +58,8 @@ class HookDriver:
         name, release = step.part.partition(":")[2], int(step.args["release"])
         hook = await self._hook(name, release, str(step.args["hook"]))
         told = {"service": name, "hook": str(step.args["hook"]), "release": f"r{release}", "step": key}
+        if hook.command is not None:  # the controller before this one may have died while it ran
+            await on_own_thread(lambda: end_all(self._marker(told)))
         if step.verb == "run":
             yes, answer = await self._ask(hook, name, release, told)
             if not yes:
@@ -66,6 +74,9 @@ class HookDriver:
                 raise Failed(f"the hook {told['hook']} of {name} says that it has to go back: {answer}")
             await asyncio.sleep(float(step.args["every_s"]))
 
+    def _marker(self, told: Mapping[str, str]) -> str:
+        return f"hook:{self._logs}:{told['service']}:{told['hook']}"
+
     async def _hook(self, name: str, release: int, which: str) -> Hook:
         configuration = await asyncio.to_thread(self._configuration_of, release)
         service = configuration.services.get(name)
@@ -76,46 +87,45 @@ class HookDriver:
 
     async def _ask(self, hook: Hook, name: str, release: int, told: Mapping[str, str]) -> tuple[bool, str]:
         if hook.url is not None:
-            yes, answer = await asyncio.to_thread(_post, hook.url, told, hook.timeout_s)
-        else:
-            assert hook.command is not None
-            yes, answer = await self._run(hook.command, name, release, told, hook.timeout_s)
-        return yes, self._redact(answer)[-TOLD_CHARACTERS:].strip()
+            yes, answer = await _post(hook.url, told, hook.timeout_s)
+            return yes, self._redact(answer)[-TOLD_CHARACTERS:].strip()
+        assert hook.command is not None
+        return await self._run(hook.command, name, release, told, hook.timeout_s)
 
     async def _run(
         self, argv: tuple[str, ...], name: str, release: int, told: Mapping[str, str], timeout_s: float
     ) -> tuple[bool, str]:
         launch = await asyncio.to_thread(self._launch_for, name, release)
         environment = {f"LASTGOOD_{key.upper()}": value for key, value in told.items()}
-        log = self._logs / f"{name}.log"
+        log, marker = self._logs / f"{name}.log", self._marker(told)
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as out:
-            out.write(f"$ {' '.join(argv)} ({told['step']})\n".encode())
+            out.write(self._redact(f"$ {' '.join(argv)} ({told['step']})\n").encode())
             out.flush()
-            start = log.stat().st_size
+            output = HookOutput(out, self._redact)
             try:
-                process = await asyncio.create_subprocess_exec(
-                    *argv,
-                    cwd=launch.folder,
-                    env={**launch.env, **launch.secret_env, **environment},
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    start_new_session=True,
-                )
+                with output.pipe() as end:
+                    process = await asyncio.create_subprocess_exec(
+                        *argv,
+                        cwd=launch.folder,
+                        env={**launch.env, **launch.secret_env, **environment, MARKER: marker},
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=end,
+                        stderr=end,
+                        start_new_session=True,
+                    )
             except OSError as error:
+                output.close()
                 raise Unavailable(f"the hook cannot start: {argv[0]}: {error.strerror}", where=str(log)) from None
-            code = await _wait(process, timeout_s)
-        with log.open("rb") as said:
-            said.seek(start)
-            answer = said.read().decode("utf-8", "replace")
+            code = await _wait(process, output, marker, timeout_s)
         if code is None:
-            return False, f"no answer within {timeout_s:g} s {answer}"
-        return code == 0, answer if code == 0 else f"exit code {code} {answer}"
+            return False, f"no answer within {timeout_s:g} s {output.told}".strip()
+        return code == 0, output.told if code == 0 else f"exit code {code} {output.told}"
 
 
-async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> int | None:
+async def _wait(process: asyncio.subprocess.Process, output: HookOutput, marker: str, timeout_s: float) -> int | None:
     """Its exit code; None when it took too long. It is ended with all it started in any case."""
+    reading = asyncio.create_task(output.read())
     try:
         async with asyncio.timeout(timeout_s):
             return await process.wait()
@@ -128,17 +138,38 @@ async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> int | 
             pass
         if process.returncode is None:
             await asyncio.shield(process.wait())
+        # Who left its process group would live on, and hold the pipe open.
+        await asyncio.shield(on_own_thread(lambda: end_all(marker)))
+        await asyncio.wait([reading], timeout=LAST_WORDS_S)
+        reading.cancel()
+        output.close()
 
 
-def _post(url: str, told: Mapping[str, str], timeout_s: float) -> tuple[bool, str]:
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *arguments: Any, **named: Any) -> None:
+        """A redirect is no yes: behind it may lie a page to log in, with 200."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
+
+
+async def _post(url: str, told: Mapping[str, str], timeout_s: float) -> tuple[bool, str]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await on_own_thread(lambda: _posted(url, told, timeout_s))
+    except TimeoutError:
+        return False, f"no answer within {timeout_s:g} s"
+
+
+def _posted(url: str, told: Mapping[str, str], timeout_s: float) -> tuple[bool, str]:
     request = urllib.request.Request(  # noqa: S310 the configuration admits http(s): only
         url, json.dumps(dict(told)).encode(), {"content-type": "application/json"}, method="POST"
     )
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 as above
+        with _OPENER.open(request, timeout=timeout_s) as answer:
             text = answer.read(4096).decode("utf-8", "replace")
             return 200 <= answer.status < 300, f"{answer.status} {text}"
     except urllib.error.HTTPError as error:
         return False, f"{error.code} {error.read(4096).decode('utf-8', 'replace')}"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return False, f"no answer: {getattr(error, 'reason', error)}"

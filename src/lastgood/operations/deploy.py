@@ -201,7 +201,7 @@ def is_resting(deployment: Deployment) -> bool:
     under_way = [
         step
         for step in deployment.plan.steps
-        if not step.waits and deployment.progress.get(step.id) is not None
+        if step.moves and deployment.progress.get(step.id) is not None
         if deployment.progress[step.id].phase == "started"
     ]
     waiting = [step for step in deployment.plan.steps if step.waits and _is_started(deployment, step.id)]

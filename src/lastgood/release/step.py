@@ -9,6 +9,8 @@ from typing import Any, Literal
 StepId = str
 WAITS = frozenset({"hold", "keep", "bake", "confirm"})
 """Verbs without an effect: they end by time (``args["for_s"]``), by a verdict or by a person."""
+BESIDE = WAITS | {"watch"}
+"""Verbs that move nothing while they are under way: a hook is asked for as long as its release is held or bakes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,8 @@ class Step:
     def waits(self) -> bool:
         """Whether it has no effect of its own."""
         return self.verb in WAITS
+
+    @property
+    def moves(self) -> bool:
+        """Whether something moves while it is under way."""
+        return self.verb not in BESIDE

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lastgood.effects.processes.identity import MARKER, marker_of, running
+from lastgood.effects.processes.identity import MARKER
+from lastgood.effects.processes.marked import end_all
 from lastgood.errors import Refused
 
 PASSED_ON = (
@@ -26,7 +26,6 @@ PASSED_ON = (
 )
 """Builds read the user's caches and settings (pip, npm, uv), hence HOME; nothing else of ours reaches them."""
 TOLD_LINES = 15
-GONE_S = 5.0
 
 
 def build(
@@ -79,32 +78,6 @@ def build(
 def marker_for(scratch: Path) -> str:
     """What the processes of a build are known by, also to whoever comes after a controller that was killed."""
     return f"build:{scratch}"
-
-
-def end_all(marker: str) -> None:
-    """End every process of a build, those that it left behind included."""
-    give_up_s = time.monotonic() + GONE_S
-    while time.monotonic() < give_up_s:
-        found = [stat.pid for stat in running() if marker_of(stat.pid) == marker]
-        if not found:
-            return
-        for pid in found:
-            _kill(pid, marker)
-        time.sleep(0.02)
-
-
-def _kill(pid: int, marker: str) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        if marker_of(pid) == marker:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    except OSError:
-        pass  # it ended meanwhile
-    finally:
-        os.close(descriptor)
 
 
 def tail(log: Path, lines: int = TOLD_LINES) -> str:

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
-from lastgood.effects.artifacts.building import build, end_all, marker_for
+from lastgood.effects.artifacts.building import build, marker_for
 from lastgood.effects.artifacts.sealing import Listing, first_difference, seal_folder, seal_of, size_bytes
 from lastgood.effects.artifacts.unpacking import fetch, unpack
+from lastgood.effects.processes.marked import end_all
 from lastgood.errors import Damaged, Unavailable
 from lastgood.ports import Bundle, Held, Recipe
 

@@ -1,4 +1,4 @@
-"""``lastgood logs``: what the controller, the proxies, the supervisor, services and their builds print."""
+"""``lastgood logs``: what the controller, the proxies, the supervisor, services, their builds and hooks print."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from lastgood.settings import Places
 
 LOOK_AGAIN_S = 0.2
 _LONGEST_BYTES = 4 * 1024 * 1024
-_SERVICE = re.compile(r"[@-][0-9a-f]{8}\.log$")
+_SERVICE = re.compile(r"([@-][0-9a-f]{8})?\.log$")
 """What a log's name has after its service: the version, or the artifact that was built."""
 
 
 def logs(
     session: Session,
     who: Annotated[
-        str, typer.Argument(metavar="[WHO]", help="A service, build:SERVICE, controller, proxy-1, supervisor or cli.")
+        str,
+        typer.Argument(
+            metavar="[WHO]", help="A service, build:SERVICE, hook:SERVICE, controller, proxy-1, supervisor or cli."
+        ),
     ] = "controller",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is added, until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, max=100_000, help="How many of the last lines.")] = 50,
@@ -57,7 +60,7 @@ def log_paths(places: Places, who: str) -> list[Path]:
     supervisor = places.state / "run" / "supervisor.log"
     if supervisor.is_file():
         known["supervisor"] = [supervisor]
-    for prefix, folder in (("service:", "services"), ("build:", "builds")):
+    for prefix, folder in (("service:", "services"), ("build:", "builds"), ("hook:", "hooks")):
         for path in sorted((places.logs / folder).glob("*.log"), key=_written_s):
             known.setdefault(prefix + _SERVICE.sub("", path.name), []).append(path)
     for name in [name for name in known if name.startswith("service:")]:

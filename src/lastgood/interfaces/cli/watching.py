@@ -20,6 +20,8 @@ QUIET_S = 3.0
 """Without an event for so long we ask whether the controller is still there."""
 AWAY_S = 20.0
 """A controller that was killed is started again by the supervisor within this time."""
+_BESIDE = (*WAITS, "watch")
+"""What may be under way while nothing moves: a hook is asked for as long as its release is held or bakes."""
 _TURNS = frozenset({"StepStarted", "StepEnded", "Halted", "Ended", "Confirmed"})
 
 
@@ -143,7 +145,7 @@ def is_reached(found: Mapping[str, Any], goal: Goal) -> bool:
 
 
 def _moves(found: Mapping[str, Any]) -> bool:
-    return any(step["verb"] not in WAITS and step["phase"] == "started" for step in found["steps"])
+    return any(step["verb"] not in _BESIDE and step["phase"] == "started" for step in found["steps"])
 
 
 def missed(found: Mapping[str, Any], *, wanted: tuple[str, ...] = ("done",)) -> Missed | None:
