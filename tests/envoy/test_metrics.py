@@ -13,7 +13,7 @@ from lastgood.effects.envoy.metrics import EnvoyMeasurements, reading_of
 from lastgood.effects.envoy.proxies import EnvoyProxies
 from lastgood.gateway.runtime import runtime_resource
 from lastgood.gateway.snapshot import Generation, Traffic
-from lastgood.health.reading import EDGES_MS, Counts, ProxyReading
+from lastgood.health.reading import EDGES_MS, WHOLE, Counts, ProxyReading
 from tests.envoy.machines import Client, Machine
 from tests.envoy.test_compiled import compiler, configuration
 
@@ -62,7 +62,7 @@ def gateway(port: int, upstream: int, **more: object) -> Configuration:
 
 
 @contextlib.asynccontextmanager
-async def serving(machine: Machine) -> AsyncIterator[tuple[EnvoyProxies, EnvoyMeasurements]]:
+async def serving(machine: Machine) -> AsyncIterator[tuple[EnvoyProxies, EnvoyMeasurements, Traffic]]:
     """One proxy with r1 and r2 side by side, all requests on r2: r2 tries once more after a 5xx."""
     script = Script()
     await script.start()
@@ -82,7 +82,7 @@ async def serving(machine: Machine) -> AsyncIterator[tuple[EnvoyProxies, EnvoyMe
         for _ in range(5):
             await client.get("shop.example", "/404")
         await proxies.serve(Traffic(old, new, 100.0))
-        yield proxies, measurements
+        yield proxies, measurements, Traffic(new, before=old)
     finally:
         await proxies.stop()
         await script.stop()
@@ -99,7 +99,7 @@ async def until_timed(measurements: EnvoyMeasurements, label: str, n: int) -> Ma
 
 
 async def test_each_generation_is_counted_and_retries_hide_nothing(machine: Machine) -> None:
-    async with serving(machine) as (_, measurements):
+    async with serving(machine) as (_, measurements, _):
         client = Client(machine.port)
         for path in ("/ok", "/ok", "/slow", "/404", "/500"):
             await client.get("shop.example", path)
@@ -118,7 +118,7 @@ async def test_each_generation_is_counted_and_retries_hide_nothing(machine: Mach
 
 
 async def test_a_request_that_hangs_is_in_flight(machine: Machine) -> None:
-    async with serving(machine) as (_, measurements):
+    async with serving(machine) as (_, measurements, _):
         clients = [Client(machine.port) for _ in range(3)]
         asks = [asyncio.create_task(client.get("shop.example", "/hang")) for client in clients]
         async with asyncio.timeout(5):
@@ -131,7 +131,7 @@ async def test_a_request_that_hangs_is_in_flight(machine: Machine) -> None:
 
 
 async def test_requests_of_guarded_routes_count_as_their_releases_too(machine: Machine) -> None:
-    async with serving(machine) as (proxies, _):
+    async with serving(machine) as (proxies, _, _):
         before = await proxies.requests()
         client = Client(machine.port)
         for path in ("/pay", "/ok"):
@@ -142,7 +142,7 @@ async def test_requests_of_guarded_routes_count_as_their_releases_too(machine: M
 
 async def test_requests_that_a_header_forces_to_a_release_are_not_measured(machine: Machine) -> None:
     """Else any client could force a rollback, or mask one; that they were served is known all the same."""
-    async with serving(machine) as (proxies, measurements):
+    async with serving(machine) as (proxies, measurements, _):
         before, requests = (await measurements.read())["one"].arms, await proxies.requests()
         client = Client(machine.port)
         for _ in range(5):
@@ -153,7 +153,7 @@ async def test_requests_that_a_header_forces_to_a_release_are_not_measured(machi
 
 
 async def test_a_proxy_that_is_gone_is_left_out_and_one_that_restarts_counts_anew(machine: Machine) -> None:
-    async with serving(machine) as (_, measurements):
+    async with serving(machine) as (_, measurements, _):
         assert set(await measurements.read()) == {"one"}
         await machine.launcher.stop()
         assert await measurements.read() == {}
@@ -178,3 +178,20 @@ def test_other_buckets_are_read_on_the_safe_side() -> None:
     assert at == {3: 0, 5: 3, 80: 3, 112: 7}
     assert counts.within[-1] == 9
     assert reading_of([]) == ProxyReading(0.0, {})
+
+
+async def test_what_it_changed_and_all_there_is_are_counted_after_it_settled(machine: Machine) -> None:
+    async with serving(machine) as (proxies, measurements, settled):
+        client = Client(machine.port)
+        await client.get("shop.example", "/ok")
+        await proxies.serve(settled)
+        before = (await until_timed(measurements, "r2", 1))["r2"]
+        for path in ("/ok", "/404", "/500", "/slow"):
+            await client.get("shop.example", path)
+        arms = await until_timed(measurements, "r2", before.within[-1] + 4)
+        mine = arms["r2"] - before
+        assert (mine.answered, mine.refused, mine.failed, mine.retried) == (4, 1, 1, 1)
+        arms = await until_timed(measurements, WHOLE, 10)
+        whole = arms[WHOLE]
+        assert (whole.attempts, whole.answered, whole.failed, whole.refused) == (10, 10, 1, 6)
+        assert 0 < whole.within[EDGES_MS.index(56)] < 10

@@ -79,11 +79,13 @@ class Court:
         """A revision of the shop."""
         self.made.repository.commit({"lastgood.yaml": SHOP.format(path=path, bake=bake).encode()}, "change")
 
-    async def second(self, bake: str = MEASURED, *, percent: float = 95.0) -> None:
+    async def second(
+        self, bake: str = MEASURED, *, percent: float = 95.0, paths: tuple[str, str] = ("/*", "/new/*")
+    ) -> None:
         """r2 beside r1, with this share of the requests."""
-        await self.first()
+        await self.first(paths[0])
         self.percent = percent
-        self.commit("/new/*", bake)
+        self.commit(paths[1], bake)
         await self.made.verbs.deploy("main", DeployAsk(by="test", percent=percent))
         step = "hold" if percent < 100 else "bake"
         await self.made.until(

@@ -44,6 +44,12 @@ def test_a_long_record_is_learnt_from_its_end() -> None:
     assert learn([broken]).per_second == pytest.approx(100, rel=0.01)
 
 
+def test_a_long_watch_hides_nothing_of_the_bake_before_it() -> None:
+    after = [write_case(Case(2, 1, Terms(), after=True)), *record(HOUR + 50)[1:]]
+    assert learn([[*record(700, failed=1), *after]]) == learn([record(700, failed=1)])
+    assert learn([after]) == Past()
+
+
 async def test_a_plan_says_how_long_a_regression_takes_to_find() -> None:
     async with court() as it:
         it.made.verbs.evidence = it.evidence

@@ -43,6 +43,7 @@ def shop(sides: tuple[Moody, Moody]) -> Iterator[Shop]:
 def text(shop: Shop, side: Moody, bake: str = BAKE) -> str:
     upstreams = f'  side: {{ endpoints: ["127.0.0.1:{side.port}"] }}\n'
     routes = "    - { name: catalog, match: { host: shop.example, path: /catalog/* }, to: side, public: true }\n"
+    routes += "    - { name: legacy, match: { host: shop.example, path: /legacy/* }, to: legacy, public: true }\n"
     return shop.text(routes, upstreams=upstreams, bake=bake)
 
 
@@ -111,3 +112,24 @@ def test_a_healthy_release_becomes_known_good_by_evidence(shop: Shop, sides: tup
     assert (found["verdict"], found["basis"]) == ("good", "measured")
     assert found["measured"]["replay"] == "same"
     assert not load.failed()
+
+
+def test_a_regression_that_begins_after_the_bake_goes_back(shop: Shop, sides: tuple[Moody, Moody]) -> None:
+    """What else goes through the gateway is well meanwhile; had it failed, too, nothing would have moved."""
+    limit = BAKE.replace("[{", "[{ errors: { below: 5% } }, {")
+    rest = Probe("somebody else", "/legacy/1")
+    with shop.load(*PROBES, *[rest] * 8, per_second=25.0) as load:
+        time.sleep(1.0)
+        release(shop, sides[1], "95%", limit)
+        eventually(lambda: shop.status(), lambda found: found["deployment"] is None, within_s=60)
+        assert shop.live == 2
+        time.sleep(12.0)
+        sides[1].fails = 0.5
+        eventually(lambda: shop.live, lambda live: live == 1, within_s=60)
+        found = went_back(shop, 10)
+        time.sleep(0.5)
+    first, last, many = bad_answers(load, lambda answer: answer.status == 500)  # type: ignore[attr-defined]
+    assert (found["verdict"], found["basis"]) == ("bad", "measured")
+    assert "errors below 5%" in str(found["evidence"])
+    assert found["measured"]["replay"] == "same"  # type: ignore[index]
+    print(f"\nafter the bake, half failing: {last - first:.1f} s, {many} of them")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lastgood.operations.judging import Judging
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
+    from lastgood.operations.watching import Watching
     from lastgood.ports import Clock, Driver, Journal, Processes
     from lastgood.release.state import State
     from lastgood.settings import Places
@@ -175,15 +176,16 @@ def _look_again(places: Places, git: GitDriver) -> tuple[Drafting | None, str]:
     return drafting, why
 
 
-def make_judging(made: Controller) -> Judging:
-    """What measures and judges the releases of a controller."""
+def make_judging(made: Controller) -> tuple[Judging, Watching]:
+    """What measures and judges the releases of a controller, while they bake and afterwards."""
     from lastgood.effects.checks import HttpChecks
     from lastgood.effects.envoy.metrics import EnvoyMeasurements
     from lastgood.effects.evidence import EvidenceFiles
     from lastgood.operations.judging import Judging
+    from lastgood.operations.watching import Watching
 
     admins = {proxy.name: made.proxies.admin(proxy.name) for proxy in made.expected}
     evidence = made.verbs.evidence = EvidenceFiles(made.places.measurements)
-    return Judging(
-        made.loop, EnvoyMeasurements(admins), evidence, made.clock, made.configurations.of, checks=HttpChecks()
-    )
+    sources = (EnvoyMeasurements(admins), evidence, made.clock, made.configurations.of)
+    judging = Judging(made.loop, *sources, checks=HttpChecks())
+    return judging, Watching(made.loop, *sources, made.verbs.back_by_itself)

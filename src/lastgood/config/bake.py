@@ -102,6 +102,12 @@ class Bake(Section):
         description="not judged for so long after each rise of the share, save by vetoes; default: 20s where a service "
         "changes, else 0s",
     )
+    watch_s: Duration = Field(
+        default=86_400.0, alias="watch", description="how long what it changed is measured after the bake; 0s: not"
+    )
+    regression: Literal["rollback", "tell"] = Field(
+        default="rollback", description="what to do when it turns bad after the bake, and that is certain"
+    )
     clusters: Whole | None = Field(
         default=None, ge=1, le=1000, description="how many failures usually come together; default: learnt"
     )

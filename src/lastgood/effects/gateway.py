@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lastgood.config.configuration import Configuration
@@ -111,7 +112,7 @@ class GatewayDriver:
             proof = await self._serve(traffic)
         finally:
             self._moving -= 1
-        self._served = {name: step.args[name] for name in ("base", "candidate", "percent")}
+        self._served = dict(step.args)
         self._served_since_s.setdefault(int(step.args["candidate"] or step.args["base"]), began_s)
         told = {"took_ms": round(proof.took_ms, 3), "acknowledged": proof.acknowledged, "away": proof.away}
         return told | ({"waited_ms": round(proof.details.get("waited_ms", proof.took_ms), 3)} if proof.away else {})
@@ -120,7 +121,10 @@ class GatewayDriver:
         base, candidate = args["base"], args["candidate"]
         numbers = [base] if candidate is None else [base, candidate]
         made = [await self._generation(number) for number in numbers]
-        return Traffic(made[0], made[1] if len(made) > 1 else None, float(args["percent"]))
+        before = None
+        if candidate is None and args.get("before"):  # by its routes alone: what it ran on may be gone
+            before = replace(await self._generation(args["before"]), endpoints={})
+        return Traffic(made[0], made[1] if len(made) > 1 else None, float(args["percent"]), before)
 
     async def _generation(self, number: int) -> Generation:
         """A release with the endpoints of now; its configuration is read once, so that a shift waits for no thread."""

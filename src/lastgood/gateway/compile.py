@@ -16,7 +16,7 @@ from lastgood.errors import Unavailable
 from lastgood.gateway.cache import CompileCache
 from lastgood.gateway.clusters import TRUSTED_CA, Target, assignment, cluster, service_target, upstream_target
 from lastgood.gateway.doors import opened
-from lastgood.gateway.fences import both, settled
+from lastgood.gateway.fences import both, counted, settled
 from lastgood.gateway.labels import Label, answer_filter, release_filter
 from lastgood.gateway.listeners import certificate_secret, listener, same_socket
 from lastgood.gateway.lua import host_filter
@@ -45,6 +45,8 @@ from lastgood.gateway.snapshot import (
 from lastgood.gateway.tables import Index, Key, Table
 
 Make = Callable[[Hashable, Callable[[], Resource]], Resource]
+MOST_WATCHED = 500
+"""Tables: more of them would be sent once more with the next release, only to be counted no longer."""
 
 
 def compile_snapshot(
@@ -95,7 +97,7 @@ def compile_snapshot(
             )
             for name, settings in listeners.items()
         ),
-        SCOPE: _scopes(indexes, labels, listeners, cache),
+        SCOPE: _scopes(indexes, labels, listeners, cache, _before(traffic, make, trusted_ca, cache)),
         RUNTIME: _by_name([runtime_resource(traffic.candidate.release if traffic.candidate else None, percent)]),
     }
     cache.finish()
@@ -210,10 +212,24 @@ def _extensions(
     return _by_name(made)
 
 
+def _before(traffic: Traffic, make: Make, trusted_ca: str, cache: CompileCache) -> Index | None:
+    """The tables of the release before, where what serves alone is watched."""
+    if traffic.before is None or traffic.candidate is not None:
+        return None
+    outline = cache.outline(traffic.before.configuration)
+    named = _clusters(outline, traffic.before, make, trusted_ca)
+    return cache.index(outline, {target: made.name for target, made in named.items()})
+
+
 def _scopes(
-    indexes: list[Index], labels: list[Label], listeners: Mapping[str, Listener], cache: CompileCache
+    indexes: list[Index],
+    labels: list[Label],
+    listeners: Mapping[str, Listener],
+    cache: CompileCache,
+    before: Index | None = None,
 ) -> dict[str, Resource]:
     """One resource for each listener and host pattern of either generation."""
+    watched = _watched(indexes[0], before)
     base, candidate = indexes[0], indexes[-1]
     theirs_of = candidate.tables
     settled_before = cache.settled
@@ -221,9 +237,11 @@ def _scopes(
     made = []
     for key, mine in base.tables.items():
         theirs = theirs_of.get(key)
-        if mine is theirs and (before := settled_before.get(key)) is not None and before[0] is mine:
-            settled_now[key] = before  # as it was: of thousands, nearly all
-            made.append(before[1])
+        if (left := watched.get(key)) is not None:
+            made.append(_counted(key, mine, left, labels[0].release, cache))
+        elif mine is theirs and (kept := settled_before.get(key)) is not None and kept[0] is mine:
+            settled_now[key] = kept  # as it was: of thousands, nearly all
+            made.append(kept[1])
         elif key[0] in listeners:
             made.append(_scope(key, mine, theirs or candidate.table(key), labels, cache, settled_now))
     made += [
@@ -233,6 +251,24 @@ def _scopes(
     ]
     cache.keep_settled(settled_now)
     return _by_name(made)
+
+
+def _watched(base: Index, before: Index | None) -> Mapping[Key, Table]:
+    """The tables that a watched release has changed, as they were; none where they are too many to be counted apart."""
+    if before is None:
+        return {}
+    found = {}
+    for key, mine in base.tables.items():
+        if mine is not before.tables.get(key) and (left := before.table(key)).signature != mine.signature:
+            found[key] = left
+            if len(found) > MOST_WATCHED:
+                return {}
+    return found
+
+
+def _counted(key: Key, mine: Table, before: Table, release: int, cache: CompileCache) -> Resource:
+    content = (key, mine.signature, before.signature, release)
+    return cache.find(content) or cache.keep(content, scope(key, counted(mine, before, release)))
 
 
 def _scope(

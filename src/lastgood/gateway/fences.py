@@ -17,18 +17,27 @@ from lastgood.gateway.tables import Rule, Table
 class Line:
     """A route in a table. Without ``rule`` it is the catch-all; without ``label`` it belongs to both generations.
 
-    With ``door`` it takes only requests that ask for its release.
+    With ``door`` it takes only requests that ask for its release. ``counted`` is the release whose statistics it has
+    where nothing stands beside it.
     """
 
     rule: Rule | None
     label: Label | None = None
     fenced: bool = False
     door: Door | None = None
+    counted: int | None = None
 
 
 def settled(table: Table) -> tuple[Line, ...]:
     """The table of a host whose routes are the same in both generations, or of which there is one."""
     return (*(Line(rule) for rule in table.rules), Line(None))
+
+
+def counted(table: Table, before: Table, release: int) -> tuple[Line, ...]:
+    """The same, with what differs from the release before counted as the release's own."""
+    same = {(rule.route.name, rule.digest) for rule in before.rules}
+    lines = (Line(rule, counted=None if (rule.route.name, rule.digest) in same else release) for rule in table.rules)
+    return (*lines, Line(None))
 
 
 def both(base: Table, candidate: Table, labels: tuple[Label, Label]) -> tuple[Line, ...]:

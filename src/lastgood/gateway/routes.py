@@ -51,12 +51,13 @@ def route_messages(line: Line) -> Iterator[Any]:
     _cookie(message, line)
     _action(message, line.rule, dict(line.label.shields) if line.label else {})
     apply_changes(message, route.headers.request, route.headers.response)
-    if line.label:
+    owner = line.label.release if line.label else line.counted
+    if owner is not None:
         # Statistics of each release, not of each route: ten thousand of those would be read by nobody.
         alone = f".{route.name}" if route.guarded else ""
         if line.door is not None and not line.door.drawn:
             alone = names.ASKED  # whoever asks for a release by name is no random user: not judged by
-        message.stat_prefix = f"{names.release_name(line.label.release)}{alone}"
+        message.stat_prefix = f"{names.release_name(owner)}{alone}"
     _policies(message, used, line)
     yield message
     cors = [item for item in used if item.policy.cors]

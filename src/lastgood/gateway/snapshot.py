@@ -36,11 +36,15 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Who serves: ``percent`` (0 to 100) of the requests go by the candidate's routes, the rest by the base's."""
+    """Who serves: ``percent`` (0 to 100) of the requests go by the candidate's routes, the rest by the base's.
+
+    Where the base serves alone, its routes that differ from those of ``before`` are counted as its own: it is watched.
+    """
 
     base: Generation
     candidate: Generation | None = None
     percent: float = 0.0
+    before: Generation | None = None
 
 
 @dataclass(frozen=True, slots=True)

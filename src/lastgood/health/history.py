@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lastgood.health.dispersion import UNKNOWN, dispersion, in_bins
-from lastgood.health.record import ticks_of
+from lastgood.health.record import read_case, ticks_of
 from lastgood.health.streams import Estimate, edges, errors_of, refused_of
 from lastgood.health.ticks import Arm, Tick
 
@@ -64,11 +64,17 @@ def learn(records: Iterable[Sequence[str]]) -> Past:
 
 
 def _newest(lines: Sequence[str]) -> Sequence[str]:
-    """The case and the last hour: a record may be days long, and somebody waits for the release it is learnt for."""
-    if len(lines) <= HOUR:
-        return lines
-    case = max(index for index, line in enumerate(lines) if '"terms"' in line)
-    return [lines[case], *lines[max(case + 1, len(lines) - HOUR) :]]
+    """The last case with its last hour: a record may be days long, and somebody waits for the release it is learnt for.
+
+    What was measured after the bake has nothing beside it, and is left out.
+    """
+    begun = [index for index, line in enumerate(lines) if '"terms"' in line]
+    beside = [index for index in begun if not read_case(lines[index]).after]
+    if not beside:
+        return ()
+    case = beside[-1]
+    end = min((index for index in begun if index > case), default=len(lines))
+    return [lines[case], *lines[max(case + 1, end - HOUR) : end]]
 
 
 def _bins(records: list[list[Tick]], of: Callable[[Arm], tuple[int, int]]) -> list[tuple[int, int]]:

@@ -18,6 +18,15 @@ def edge_for(limit_ms: float) -> int:
     return EDGES_MS[min(bisect_left(EDGES_MS, limit_ms), len(EDGES_MS) - 1)]
 
 
+def bad_of(arm: Arm, edge_ms: int | None) -> tuple[int, int]:
+    """``(bad, requests)``: failures of all that ended, or answers slower than a bucket's bound of all answers."""
+    if edge_ms is None:
+        return min(arm.failures, arm.finished), arm.finished
+    counts = arm.counts
+    slow = counts.within[-1] - counts.within[EDGES_MS.index(edge_ms)] + arm.hanging
+    return slow, counts.within[-1] + arm.hanging
+
+
 class Limit:
     """One objective. What the baseline breaks as well is no fault of the release."""
 
@@ -38,11 +47,7 @@ class Limit:
         self._sums = [self._sums[0] + bad, self._sums[1] + n]
 
     def _counts(self, arm: Arm) -> tuple[int, int]:
-        if self.objective.edge_ms is None:
-            return arm.failures, arm.finished
-        counts = arm.counts
-        slow = counts.within[-1] - counts.within[EDGES_MS.index(self.objective.edge_ms)] + arm.hanging
-        return slow, counts.within[-1] + arm.hanging
+        return bad_of(arm, self.objective.edge_ms)
 
     @property
     def now(self) -> float:

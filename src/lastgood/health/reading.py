@@ -13,6 +13,10 @@ EDGES_MS = (
 """Upper bounds of the latency buckets, each about 1.4 times the one before; the last takes everything."""
 
 
+WHOLE = "all"
+"""The label of everything that came to the gateway, whichever route took it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Cumulative counts of one release's routes at one proxy.

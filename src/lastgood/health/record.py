@@ -10,19 +10,34 @@ from typing import Any
 
 from lastgood.errors import Damaged
 from lastgood.health.judge import Assessment, Judge
-from lastgood.health.reading import Reading, read_reading, write_reading
+from lastgood.health.reading import WHOLE, Reading, read_reading, write_reading
 from lastgood.health.terms import Terms, read_terms, write_terms
 from lastgood.health.ticks import Meter, Tick
+from lastgood.health.vigil import Vigil
+
+AFTER_LONGEST_S = 60.0
+"""More than this between two readings is a gap after the bake, when one looks every ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is judged: ``r12`` beside ``r11`` (None: nothing was live), in a deployment, on these terms."""
+    """What is judged: ``r12`` beside ``r11`` (None: nothing was live), in a deployment, on these terms.
+
+    ``after`` the bake it is watched beside everything else that goes through the gateway.
+    """
 
     release: int
     baseline: int | None
     terms: Terms
     deployment: int = 0
+    after: bool = False
+
+    @property
+    def meter(self) -> Meter:
+        """What makes ticks of its readings."""
+        if self.after:
+            return Meter(f"r{self.release}", WHOLE, AFTER_LONGEST_S)
+        return Meter(f"r{self.release}", None if self.baseline is None else f"r{self.baseline}")
 
 
 class Trial:
@@ -30,9 +45,8 @@ class Trial:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        baseline = None if case.baseline is None else f"r{case.baseline}"
-        self._meter = Meter(f"r{case.release}", baseline)
-        self.judge = Judge(case.terms)
+        self._meter = case.meter
+        self.judge: Judge | Vigil = Vigil(case.terms) if case.after else Judge(case.terms)
 
     def take(self, reading: Reading) -> tuple[Tick | None, Assessment]:
         """One more reading; the tick is None where it says nothing new."""
@@ -45,7 +59,7 @@ class Trial:
 
 def write_case(case: Case) -> str:
     """The first line."""
-    beside = {"baseline": case.baseline, "deployment": case.deployment}
+    beside = {"baseline": case.baseline, "deployment": case.deployment} | ({"after": True} if case.after else {})
     return _line({"release": case.release, **beside, "terms": write_terms(case.terms)})
 
 
@@ -61,7 +75,7 @@ def _line(value: dict[str, Any]) -> str:
 def read_case(line: str) -> Case:
     """The inverse of :func:`write_case`."""
     raw = json.loads(line)
-    return Case(raw["release"], raw["baseline"], read_terms(raw["terms"]), raw["deployment"])
+    return Case(raw["release"], raw["baseline"], read_terms(raw["terms"]), raw["deployment"], raw.get("after", False))
 
 
 def retrace(lines: Iterable[str], where: str = "the record") -> Iterator[tuple[Trial, Tick | None, Assessment]]:
@@ -91,18 +105,23 @@ def replay(lines: Iterable[str], where: str = "the record") -> Iterator[tuple[Ti
             yield tick, assessment
 
 
-def ticks_of(lines: Iterable[str]) -> Iterator[Tick]:
+def cases_of(lines: Iterable[str]) -> Iterator[tuple[Case, Tick]]:
     """What happened, without judging it again; lines that cannot be read are left out."""
-    meter: Meter | None = None
+    under: tuple[Case, Meter] | None = None
     for line in lines:
         try:
             if '"terms"' in line:
                 case = read_case(line)
-                meter = Meter(f"r{case.release}", None if case.baseline is None else f"r{case.baseline}")
-            elif meter is not None and (tick := meter.tick(read_reading(json.loads(line)))) is not None:
-                yield tick
+                under = case, case.meter
+            elif under is not None and (tick := under[1].tick(read_reading(json.loads(line)))) is not None:
+                yield under[0], tick
         except (ValueError, KeyError, TypeError):
             continue
+
+
+def ticks_of(lines: Iterable[str]) -> Iterator[Tick]:
+    """What happened while a release stood beside the one before."""
+    return (tick for case, tick in cases_of(lines) if not case.after)
 
 
 class Digest:

@@ -31,16 +31,19 @@ class Estimate:
     @property
     def at_most(self) -> float | None:
         """A share that the past is very likely (99.9 %) below, None where there is too little of it."""
-        if self.seen < ENOUGH:
-            return None
-        spread: float = 3.1 * ((self.seen_bad + 1.0) ** 0.5)
-        return min((self.seen_bad + 1.0 + spread) / self.seen, 0.9)
+        return None if self.seen < ENOUGH else upper(self.seen_bad, self.seen)
 
     def learn(self, bad: int, n: int) -> None:
         """One more tick."""
         self._bad, self._n = self._bad * FORGET + bad, self._n * FORGET + n
         self.seen += n
         self.seen_bad += bad
+
+
+def upper(bad: int, n: int) -> float:
+    """A share that ``bad`` of ``n`` are very likely (99.9 %) below."""
+    spread: float = 3.1 * ((bad + 1.0) ** 0.5)
+    return min((bad + 1.0 + spread) / n, 0.9)
 
 
 class Compared:

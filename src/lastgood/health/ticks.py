@@ -67,9 +67,13 @@ class Tick:
 
 
 class Meter:
-    """Turns readings into ticks for one candidate (``r12``) against one baseline (``r11``)."""
+    """Turns readings into ticks for one candidate (``r12``) against one baseline (``r11``).
 
-    def __init__(self, candidate: str, baseline: str | None) -> None:
+    More than ``longest_s`` between two readings of a proxy is a gap.
+    """
+
+    def __init__(self, candidate: str, baseline: str | None, longest_s: float = LONGEST_S) -> None:
+        self._longest_s = longest_s
         self._names = (candidate, baseline or "")
         self._last: dict[str, tuple[float, ProxyReading]] = {}
         self._at_s: float | None = None
@@ -114,7 +118,7 @@ class Meter:
         self._last[name] = (at_s, proxy)
         if before is None or before_s is None:
             return None, ""
-        if at_s - before_s > LONGEST_S:
+        if at_s - before_s > self._longest_s:
             return None, f"not seen for {at_s - before_s:.1f} s"
         if proxy.up_s < before.up_s:
             return None, "started again"

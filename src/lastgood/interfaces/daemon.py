@@ -117,7 +117,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         ),
     ]
     if made.loop.damage is None:
-        watches.append(bootstrap.make_judging(made).run())
+        watches += [each.run() for each in bootstrap.make_judging(made)]
     address = partial(SecretStore(made.places.secrets).resolve, ADDRESS)
     if _is_there(address):
         watches.append(tell(feed, Webhook(address).send, say, made.loop.state.seq))

@@ -168,9 +168,10 @@ class Judging:
             return None, last_s
         kept = self._loop.state.measured.get(subject.release)
         done = kept is not None and kept.finding.get("outcome") == "bad"
-        same = trial is not None and (trial.case.deployment, trial.case.baseline) == (
+        same = trial is not None and (trial.case.deployment, trial.case.baseline, trial.case.after) == (
             subject.deployment,
             subject.baseline,
+            False,
         )
         return (trial if same and not done else None), last_s
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lastgood.errors import LastgoodError
 from lastgood.health.judge import Assessment
 from lastgood.health.record import Case, write_assessment
 from lastgood.operations.world import Outcome, View
@@ -82,6 +83,43 @@ def acquit(finding: Finding, view: View) -> Outcome:
         return NOTHING
     judged = ev.Judged(case.release, "good", "measured", finding.told, JUDGE)
     return Outcome(((None, finding.measured), (None, judged)), {"release": case.release})
+
+
+def take_down(finding: Finding, go_back: Callable[[str, View], Outcome], view: View) -> Outcome:
+    """What is live, and was good, is bad: back to the last known good by the ordinary way.
+
+    ``go_back`` raises what stands in the way, such as a loosening; then a person is told, and nothing moves.
+    """
+    case = finding.case
+    if not is_watched(case, view):
+        return NOTHING
+    basis: ev.Basis = "veto" if finding.found.veto else "measured"
+    judged = ev.Judged(case.release, "bad", basis, finding.told, JUDGE)
+    try:
+        outcome = go_back(finding.told, view)
+    except LastgoodError as refusal:
+        why = f"r{case.release} is bad: {finding.told}; no rollback by itself: {refusal.what}; lastgood rollback"
+        return Outcome(((None, finding.measured), (None, judged), (None, ev.Noted(why, "warning"))))
+    moved = [
+        (owner, judged if isinstance(body, ev.Judged) and body.release == case.release else body)
+        for owner, body in outcome.events
+    ]
+    return Outcome(((None, finding.measured), *moved), outcome.answer)
+
+
+def is_watched(case: Case, view: View) -> bool:
+    """Whether the release is live, nothing is under way, and it did not come by a way back."""
+    state = view.state
+    newest = state.deployments.get(max(state.deployments, default=0))
+    return (
+        state.deployment is None
+        and state.live == case.release
+        and newest is not None
+        and newest.number == case.deployment
+        and newest.plan is not None
+        and newest.plan.intent == "deploy"
+        and state.verdict(case.release).name != "bad"
+    )
 
 
 def leave_open(finding: Finding, view: View) -> Outcome:

@@ -37,9 +37,14 @@ def terms_for(configuration: Configuration, past: Past, *, new_code: bool) -> Te
         warm_up_s=bake.warm_up_s if bake.warm_up_s is not None else WARM_UP_S if new_code else 0.0,
         at_least_s=min(bake.at_least_s, bake.for_s),
         references=past.references,
-        objectives=tuple(filter(None, map(_limit, bake.objectives))),
+        objectives=limits_of(bake),
         routes=routes,
     )
+
+
+def limits_of(bake: Bake) -> tuple[Limit, ...]:
+    """The limits that hold whatever the baseline does."""
+    return tuple(filter(None, map(_limit, bake.objectives)))
 
 
 def _stakes(bake: Bake) -> dict[str, float]:

@@ -25,6 +25,7 @@ from lastgood.operations.proofs import refuse_unproven, warnings_of
 from lastgood.operations.references import WhyUnusable, unusable, unusable_clients
 from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
+from lastgood.operations.rulings import JUDGE
 from lastgood.operations.schema_losses import refuse_losses, schema_losses, stays_ahead
 from lastgood.operations.terms import past_of, promised, terms_for
 from lastgood.operations.verdicts import explain
@@ -207,6 +208,10 @@ class Verbs:
         """Do what the alerts of a webhook ask for, one after the other."""
         alerts = read_alerts(raw)
         return [dict(await self.loop.ask(partial(heed, alert, self._commit, self._loosens))) for alert in alerts]
+
+    def back_by_itself(self, why: str, view: View) -> Outcome:
+        """Begin the way back from what turned bad after its bake; raises what stands in the way."""
+        return rollback(RollbackAsk(by=JUDGE, why=why), self._commit, self._loosens, view)
 
     # --- the small verbs ---------------------------------------------------------------------------------------
 

@@ -42,7 +42,8 @@ def steps_forward(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> 
         same_routes = way.base is not None and way.base.parts.get(GATEWAY) == target.parts.get(GATEWAY)
         # Routes that did not change can stay loaded twice while the old version is warm: the way back is one shift.
         waits_for = ids(made) | (ids(kept) if same_routes else frozenset())
-        settle = routes.serve(way.settle.id, target.number, None, 0.0, way.settle.shows, waits_for)
+        left = way.base.number if way.base is not None else None
+        settle = routes.serve(way.settle.id, target.number, None, 0.0, way.settle.shows, waits_for, before=left)
         made.append(settle)
     ended = ids(made)
     made += kept

@@ -72,7 +72,9 @@ def bootstrap(proxy: Proxy) -> str:
             "stats_flush_interval": "0.5s",
             "stats_config": {
                 "stats_matcher": {"exclusion_list": {"patterns": _UNWANTED}},
-                "histogram_bucket_settings": [{"match": {"prefix": "vhost."}, "buckets": list(EDGES_MS)}],
+                "histogram_bucket_settings": [
+                    {"match": {"prefix": prefix}, "buckets": list(EDGES_MS)} for prefix in ("vhost.", "http.")
+                ],
             },
         },
         indent=1,

@@ -16,10 +16,15 @@ from typing import Any
 
 from lastgood.effects.envoy.admin import Admin
 from lastgood.errors import Unavailable
-from lastgood.health.reading import EDGES_MS, Counts, ProxyReading
+from lastgood.health.reading import EDGES_MS, WHOLE, Counts, ProxyReading
 
-_WANTED = r"vhost\.[^.]+\.route\.r[0-9]+(\.[^.]+)?\.upstream_rq_(total|completed|4xx|5xx|retry|time)|server\.uptime"
+_WANTED = (
+    r"vhost\.[^.]+\.route\.r[0-9]+(\.[^.]+)?\.upstream_rq_(total|completed|4xx|5xx|retry|time)|server\.uptime"
+    r"|http\.[^.]+\.downstream_rq_(completed|4xx|5xx|time)"
+)
 _NAME = re.compile(r"vhost\.[^.]+\.route\.(?P<label>r\d+(?:\.[^.]+)?)\.upstream_rq_(?P<what>\w+)")
+_WHOLE = re.compile(r"http\.(?!admin\.)[^.]+\.downstream_rq_(?P<what>\w+)")
+"""Everything that came to a listener, whichever route took it; Envoy's own admin listener is none of ours."""
 _FIELDS = {"total": "attempts", "completed": "answered", "5xx": "failed", "4xx": "refused", "retry": "retried"}
 
 
@@ -50,22 +55,31 @@ def reading_of(statistics: list[dict[str, Any]]) -> ProxyReading:
     times: dict[str, list[int]] = {}
     for one in statistics:
         for histogram in one.get("histograms", ()):
-            if found := _NAME.fullmatch(histogram["name"]):
+            if named := _named(histogram["name"]):
                 within = _within(histogram["buckets"])
-                before = times.get(found["label"], [0] * len(EDGES_MS))
-                times[found["label"]] = [mine + more for mine, more in zip(before, within, strict=True)]
+                before = times.get(named[0], [0] * len(EDGES_MS))
+                times[named[0]] = [mine + more for mine, more in zip(before, within, strict=True)]
         name, value = one.get("name", ""), one.get("value")
         if not isinstance(value, int):
             continue
         if name == "server.uptime":
             up_s = float(value)
-        elif (found := _NAME.fullmatch(name)) and (counted := _FIELDS.get(found["what"])):
-            fields = sums.setdefault(found["label"], {})
+        elif (named := _named(name)) and (counted := _FIELDS.get(named[1])):
+            fields = sums.setdefault(named[0], {})
             fields[counted] = fields.get(counted, 0) + value
+    if WHOLE in sums:  # a request is counted when it ends: there are as many attempts as answers
+        sums[WHOLE]["attempts"] = sums[WHOLE].get("answered", 0)
     arms = {
         label: Counts(**fields, within=tuple(times.get(label, [0] * len(EDGES_MS)))) for label, fields in sums.items()
     }
     return ProxyReading(up_s, arms)
+
+
+def _named(name: str) -> tuple[str, str] | None:
+    """The label and what is counted, of a statistic's name."""
+    if found := _NAME.fullmatch(name):
+        return found["label"], found["what"]
+    return (WHOLE, found["what"]) if (found := _WHOLE.fullmatch(name)) else None
 
 
 def _within(buckets: list[dict[str, Any]]) -> list[int]:

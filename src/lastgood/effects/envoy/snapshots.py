@@ -25,6 +25,7 @@ class _MadeOf:
     """All that a snapshot depends on, save the share of requests."""
 
     generations: tuple[Generation, ...]
+    before: Generation | None
     secrets: Mapping[str, str] = field(repr=False)
     slots: SlotTable
     certificates: Mapping[str, tuple[str, str]] = field(repr=False)
@@ -49,7 +50,8 @@ class Snapshots:
             traffic = self._barred.without(traffic) if self._barred else traffic
             generations = (traffic.base, *((traffic.candidate,) if traffic.candidate else ()))
             self._assign(traffic)
-            made_of = _MadeOf(generations, self._secrets(generations), self._slots, self._certificates(generations))
+            secrets, certificates = self._secrets(generations), self._certificates(generations)
+            made_of = _MadeOf(generations, traffic.before, secrets, self._slots, certificates)
             if self._newest is None or self._newest[0] != made_of:
                 snapshot = compile_snapshot(
                     traffic,

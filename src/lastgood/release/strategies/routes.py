@@ -31,9 +31,15 @@ def serve(
     shows: str,
     needs: frozenset[StepId],
     guard: tuple[Cond, ...] = (),
+    before: int | None = None,
 ) -> Step:
-    """The one effect on the gateway: these two generations, this share of requests on the candidate."""
+    """The one effect on the gateway: these two generations, this share of requests on the candidate.
+
+    What ``base`` changed since ``before`` is counted as its own where it serves alone, so that it can be watched.
+    """
     args = {"base": base, "candidate": candidate, "percent": percent}
+    if before is not None:
+        args["before"] = before
     return Step(step_id, GATEWAY, "serve", args, needs=needs, guard=guard, deadline_s=PUSH_DEADLINE_S, shows=shows)
 
 
