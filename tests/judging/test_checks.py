@@ -7,17 +7,19 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from lastgood.config.bake import Check, PrometheusQuery
-from lastgood.effects.checks import HttpChecks, judge_samples
+from lastgood.effects.checks import OutsideChecks, judge_samples
 from lastgood.operations.checking import PATIENCE, Checking
 from lastgood.ports import Checked
 from lastgood.testing.fake_checks import FakeChecks
 from tests.judging.court import MEASURED, court
+from tests.support.processes import eventually, is_alive
 
 CHECKS = ', checks: [{ name: smoke, url: "http://127.0.0.1:1/ok?$release", every: 1s, fails: 2 }]'
 
@@ -122,20 +124,73 @@ def server() -> Iterator[str]:
 
 @pytest.mark.parametrize(("path", "well"), [("/well", True), ("/bad", False), ("/moved", False)])
 async def test_a_url_is_well_with_2xx_and_redirects_are_not_followed(server: str, path: str, well: bool) -> None:
-    assert (await HttpChecks().ask(check(url=server + path))).well is well
+    assert (await OutsideChecks().ask(check(url=server + path), "r2")).well is well
+
+
+def command(*argv: str, **more: Any) -> Check:
+    return check(url=None, command=list(argv), **more)
+
+
+@pytest.mark.parametrize(
+    ("argv", "found"),
+    [
+        (("true",), Checked(True, "ended with 0")),
+        (("sh", "-c", "echo one; echo lag is 7; exit 3"), Checked(False, "ended with 3: lag is 7")),
+        (("sh", "-c", "echo $LASTGOOD_RELEASE"), Checked(True, "ended with 0: r2")),
+        (
+            ("no-such-command-of-ours",),
+            Checked(None, "no-such-command-of-ours cannot start (No such file or directory)"),
+        ),
+    ],
+)
+async def test_a_command_is_well_when_it_ends_with_0(argv: tuple[str, ...], found: Checked) -> None:
+    assert await OutsideChecks().ask(command(*argv), "r2") == found
+
+
+async def test_a_command_runs_in_its_folder_without_our_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "s3cret")
+    found = await OutsideChecks(tmp_path).ask(command("sh", "-c", "echo $PWD $SHOP_TOKEN"), "r2")
+    assert found.why == f"ended with 0: {tmp_path}"
+
+
+async def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    """What it started holds its output open and would be waited for."""
+    noted = tmp_path / "pid"
+    hangs = command("sh", "-c", f"setsid sh -c 'echo $$ > {noted}; sleep 60' & echo begun; sleep 60", timeout="500ms")
+    assert await OutsideChecks().ask(hangs, "r2") == Checked(None, "no answer within 0.5 s")
+    eventually(lambda: is_alive(int(noted.read_text())), lambda alive: not alive)
+
+
+async def test_a_command_that_says_without_end_is_heard_and_forgotten() -> None:
+    found = await OutsideChecks().ask(
+        command("sh", "-c", "head -c 3000000 /dev/zero | tr '\\\\0' x; echo; echo end"), "r2"
+    )
+    assert found == Checked(True, "ended with 0: end")
+
+
+async def test_a_command_takes_the_release_back() -> None:
+    async with court() as it:
+        it.checks.says["smoke"] = Checked(False, "ended with 1")
+        await it.second(MEASURED + ', checks: [{ name: smoke, command: [check, "$release"], every: 1s, fails: 2 }]')
+        await it.seconds(8)
+        await it.made.until(lambda state: state.deployment is None and state.live == 1)
+        assert it.checks.asked[0].command == ("check", "r2")
+        assert it.made.state.verdict(2).evidence == "check smoke: ended with 1"
 
 
 async def test_nobody_there_is_no_answer() -> None:
-    found = await HttpChecks().ask(check(timeout="500ms"))
+    found = await OutsideChecks().ask(check(timeout="500ms"), "r2")
     assert found.well is False
     assert "no answer" in found.why
 
 
 async def test_prometheus_is_asked(server: str) -> None:
     query = {"url": server, "query": "lag", "below": 5}
-    found = await HttpChecks().ask(check(url=None, prometheus=query))
+    found = await OutsideChecks().ask(check(url=None, prometheus=query), "r2")
     assert found == Checked(False, "7, to be below 5")
-    gone = await HttpChecks().ask(check(url=None, prometheus={**query, "url": "http://127.0.0.1:1"}))
+    gone = await OutsideChecks().ask(check(url=None, prometheus={**query, "url": "http://127.0.0.1:1"}), "r2")
     assert gone.well is None
 
 
@@ -158,7 +213,15 @@ def test_answers_that_are_none_say_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"url": "ftp://x"}, {"url": "http://user:word@x/"}, {"url": None}, {"prometheus": {"url": "http://x"}}]
+    "more",
+    [
+        {"command": ["true"]},
+        {"url": None, "command": []},
+        {"url": "ftp://x"},
+        {"url": "http://user:word@x/"},
+        {"url": None},
+        {"prometheus": {"url": "http://x"}},
+    ],
 )
 def test_what_cannot_be_asked_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lastgood.effects.notifiers import Notifiers
 from lastgood.effects.webhook import Webhook
 from lastgood.errors import Unavailable
 from lastgood.interfaces.http.events import Feed, as_json
@@ -103,3 +104,50 @@ async def test_it_is_posted_and_redirects_are_refused(hook: str) -> None:
     assert len(Hook.seen) == 2
     with pytest.raises(Unavailable, match="no URL"):
         await Webhook(lambda: "file:///etc/passwd").send({"text": "x"})
+
+
+# --- every way of telling keeps this ---------------------------------------------------------------------------------
+
+WAYS = pytest.mark.parametrize("way", ["http", "json"])
+"""The webhook, and an address of Apprise that posts JSON as well."""
+
+
+def to(*addresses: str) -> Notifiers:
+    return Notifiers(lambda: "\n".join(addresses), timeout_s=0.5, apprise_timeout_s=8.0)
+
+
+@WAYS
+async def test_it_is_told(hook: str, way: str) -> None:
+    await to(f"{way}://{hook.partition('://')[2]}/take").send({"text": "r2 is bad: 5 of 9 failed"})
+    told = Hook.seen[0]
+    assert "r2 is bad: 5 of 9 failed" in (told["text"] if way == "http" else told["message"])
+
+
+@WAYS
+async def test_one_that_hangs_holds_up_nobody_and_is_ended(way: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"{way}://127.0.0.1:{silent.getsockname()[1]}/s3cret-path"
+        with pytest.raises(Unavailable) as caught:
+            await Notifiers(lambda: address, timeout_s=0.3, apprise_timeout_s=1.0).send({"text": "x"})
+    assert "s3cret" not in str(caught.value)
+
+
+@WAYS
+async def test_one_that_nobody_takes_is_complained_about_without_its_address(way: str) -> None:
+    with pytest.raises(Unavailable) as caught:
+        await to(f"{way}://127.0.0.1:1/s3cret-path").send({"text": "x"})
+    assert "s3cret" not in str(caught.value)
+    assert "notification" in caught.value.what
+
+
+async def test_all_are_told_and_who_could_not_be_is_counted(hook: str) -> None:
+    with pytest.raises(Unavailable) as caught:
+        await to(f"{hook}/take", "json://127.0.0.1:1/", "nonsense://s3cret").send({"text": "x"})
+    assert Hook.seen == [{"text": "x"}]
+    assert "and 1 more" in caught.value.what
+    assert "s3cret" not in caught.value.what
+
+
+async def test_an_address_that_apprise_does_not_know_says_so_by_its_kind() -> None:
+    with pytest.raises(Unavailable, match="nonsense:// is no address that Apprise knows"):
+        await to("nonsense://s3cret").send({"text": "x"})

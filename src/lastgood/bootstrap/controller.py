@@ -178,7 +178,7 @@ def _look_again(places: Places, git: GitDriver) -> tuple[Drafting | None, str]:
 
 def make_judging(made: Controller) -> tuple[Judging, Watching]:
     """What measures and judges the releases of a controller, while they bake and afterwards."""
-    from lastgood.effects.checks import HttpChecks
+    from lastgood.effects.checks import OutsideChecks
     from lastgood.effects.envoy.metrics import EnvoyMeasurements
     from lastgood.effects.evidence import EvidenceFiles
     from lastgood.operations.judging import Judging
@@ -187,5 +187,5 @@ def make_judging(made: Controller) -> tuple[Judging, Watching]:
     admins = {proxy.name: made.proxies.admin(proxy.name) for proxy in made.expected}
     evidence = made.verbs.evidence = EvidenceFiles(made.places.measurements)
     sources = (EnvoyMeasurements(admins), evidence, made.clock, made.configurations.of)
-    judging = Judging(made.loop, *sources, checks=HttpChecks())
+    judging = Judging(made.loop, *sources, checks=OutsideChecks(made.places.root))
     return judging, Watching(made.loop, *sources, made.verbs.back_by_itself)

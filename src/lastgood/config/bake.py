@@ -63,13 +63,20 @@ class PrometheusQuery(Section):
 
 
 class Check(Section):
-    """Something outside that says whether all is well; exactly one of ``url`` and ``prometheus``."""
+    """Something outside that says whether all is well; exactly one of ``url``, ``prometheus`` and ``command``."""
 
     name: Name
     url: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
         default=None, description="well: it answers with 2xx; `$release` stands for r12"
     )
     prometheus: PrometheusQuery | None = None
+    command: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="well: it ends with 0; runs at the repository's root as the controller's user, with no secret; "
+        "`$release` and LASTGOOD_RELEASE stand for r12",
+    )
     every_s: Positive = Field(default=10.0, alias="every")
     timeout_s: Positive = Field(default=5.0, alias="timeout")
     fails: Whole = Field(default=3, ge=1, le=100, description="bad answers in a row that take the release back")
@@ -77,7 +84,7 @@ class Check(Section):
 
     @model_validator(mode="after")
     def _one_way(self) -> Check:
-        exactly_one(self, "url", "prometheus")
+        exactly_one(self, "url", "prometheus", "command")
         return self
 
 

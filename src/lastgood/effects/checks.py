@@ -1,4 +1,4 @@
-"""Asks URLs and Prometheus: bounded in time and size, without following redirects."""
+"""Asks URLs, Prometheus and commands: bounded in time and size, without following redirects."""
 
 from __future__ import annotations
 
@@ -7,26 +7,45 @@ import json
 import math
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from lastgood.config.bake import Check, PrometheusQuery
+from lastgood.effects.commands import plain_environment, run
 from lastgood.effects.own_thread import on_own_thread
 from lastgood.ports import Checked
 
 LARGEST_BYTES = 1024 * 1024
+TOLD_CHARACTERS = 200
 
 
-class HttpChecks:
-    """``ports.Checks`` over HTTP, each on a thread of its own."""
+class OutsideChecks:
+    """``ports.Checks``: over HTTP, each on a thread of its own; commands as processes in ``folder``."""
 
-    async def ask(self, check: Check) -> Checked:
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    async def ask(self, check: Check, release: str) -> Checked:
         """See ``ports.Checks``."""
+        if check.command is not None:
+            return await self._run(check.command, check.timeout_s, release)
         try:
             async with asyncio.timeout(check.timeout_s + 1.0):
                 return await on_own_thread(lambda: _ask(check))
         except TimeoutError:
             return Checked(None, f"no answer within {check.timeout_s:g} s")
+
+    async def _run(self, argv: tuple[str, ...], timeout_s: float, release: str) -> Checked:
+        environment = plain_environment(LASTGOOD_RELEASE=release)
+        try:
+            code, said = await run(argv, timeout_s=timeout_s, environment=environment, folder=self._folder)
+        except (OSError, ValueError) as error:
+            return Checked(None, f"{argv[0]} cannot start ({getattr(error, 'strerror', error)})")
+        if code is None:
+            return Checked(None, f"no answer within {timeout_s:g} s")
+        last = said.splitlines()[-1][:TOLD_CHARACTERS] if said else ""
+        return Checked(code == 0, f"ended with {code}" + (f": {last}" if last else ""))
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -15,12 +15,12 @@ from typing import Any
 from lastgood import bootstrap
 from lastgood.bootstrap.services import make_artifacts, make_versions
 from lastgood.effects.envoy.supervised import ensure_proxies
+from lastgood.effects.notifiers import Notifiers
 from lastgood.effects.old_logs import remove_old
 from lastgood.effects.processes.client import ensure_supervisor
 from lastgood.effects.processes.holder import holder, holder_lives
 from lastgood.effects.secrets import SecretStore
 from lastgood.effects.system_clock import SystemClock
-from lastgood.effects.webhook import Webhook
 from lastgood.errors import Conflict, Fenced, LastgoodError
 from lastgood.interfaces.http.alerts import KEY, AlertDoor
 from lastgood.interfaces.http.app import Control, make_app
@@ -120,7 +120,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         watches += [each.run() for each in bootstrap.make_judging(made)]
     address = partial(SecretStore(made.places.secrets).resolve, ADDRESS)
     if _is_there(address):
-        watches.append(tell(feed, Webhook(address).send, say, made.loop.state.seq))
+        watches.append(tell(feed, Notifiers(address).send, say, made.loop.state.seq))
     if made.options.follow and made.verbs.drafting and made.loop.damage is None:
         watches.append(follow(made.verbs, made.verbs.drafting.repository, made.options.follow, made.clock))
     tasks = [asyncio.create_task(each) for each in watches]

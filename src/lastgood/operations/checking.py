@@ -28,7 +28,7 @@ class Checking:
 
     def __init__(self, checks: Sequence[Check], release: int, port: Checks) -> None:
         self._courses = [_Course(_named(check, f"r{release}")) for check in checks]
-        self._port = port
+        self._port, self._release = port, f"r{release}"
 
     def look(self, now_s: float) -> tuple[str, tuple[str, ...]]:
         """Ask what is due; a veto (empty: none), and what keeps the release from being good."""
@@ -37,7 +37,7 @@ class Checking:
         for course in self._courses:
             self._take(course)
             if course.asking is None and now_s >= course.due_s:
-                course.asking = asyncio.create_task(self._port.ask(course.check))
+                course.asking = asyncio.create_task(self._port.ask(course.check, self._release))
                 course.due_s = now_s + course.check.every_s
             told = f"check {course.check.name}: {course.why}"
             if course.check.report_only:
@@ -72,6 +72,9 @@ def _named(check: Check, release: str) -> Check:
     """With the release in place of ``$release``."""
     if check.url is not None:
         return check.model_copy(update={"url": check.url.replace("$release", release)})
+    if check.command is not None:
+        argv = tuple(word.replace("$release", release) for word in check.command)
+        return check.model_copy(update={"command": argv})
     assert check.prometheus is not None
     query = check.prometheus.query.replace("$release", release)
     return check.model_copy(update={"prometheus": check.prometheus.model_copy(update={"query": query})})

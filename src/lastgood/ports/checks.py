@@ -19,6 +19,6 @@ class Checked:
 class Checks(Protocol):
     """Asks the checks of a configuration."""
 
-    async def ask(self, check: Check) -> Checked:
-        """Once, within the check's timeout; never raises for what the other side does."""
+    async def ask(self, check: Check, release: str) -> Checked:
+        """Once, about ``release`` (``r12``), within the check's timeout; never raises for what the other side does."""
         ...

@@ -16,7 +16,7 @@ class FakeChecks:
         self.hangs: set[str] = set()
         self.asked: list[Check] = []
 
-    async def ask(self, check: Check) -> Checked:
+    async def ask(self, check: Check, release: str) -> Checked:
         """See ``ports.Checks``."""
         self.asked.append(check)
         if check.name in self.hangs:
