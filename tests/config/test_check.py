@@ -143,6 +143,22 @@ def test_an_address_that_is_none(problems):
     assert "0.0.0.0" in problem.what
 
 
+@pytest.mark.parametrize(
+    ("preview", "what"),
+    [
+        ("{}", "needs a header or a host"),
+        ("{ host: preview, value: x }", "name the header too"),
+        ("{ host: preview.shop.example }", "one label of a host name such as preview"),
+        ("{ host: Preview }", "one label of a host name such as preview"),
+        ("{ host: preview, header: x-preview, value: x }", None),
+        ("{ host: preview }", None),
+    ],
+)
+def test_a_preview_is_asked_for_by_something(preview, what, problems):
+    found = problems(f"project: p\ngateway:\n  listeners: {{ a: {{ port: 1 }} }}\n  preview: {preview}\n")
+    assert [(problem.line, what in problem.what) for problem in found] == ([(4, True)] if what else [])
+
+
 def test_routes_without_a_listener(problems):
     (problem,) = problems("project: p\ngateway: { routes: [{name: r, public: true, respond: {status: 200}}] }\n")
     assert "no listener" in problem.what

@@ -171,13 +171,25 @@ def test_a_shielded_canary_that_fails_everything_is_noticed_by_nobody(shop: Stra
 
 
 def test_a_preview_is_seen_by_those_who_ask_and_switched_by_a_promotion(shop: StrategyShop) -> None:
+    """By a header, and by an address of its own, which leads to what is live at any other time."""
     shop.strategy = "blue_green: { preview: 10m, keep_old: 60s }"
     shop.open_with("one")
-    text = shop.words("two").replace("release_header: true", "release_header: true\n  preview: { header: x-preview }")
-    shop.commit(text, "Say two")
+    preview = "release_header: true\n  preview: { header: x-preview, host: new }"
+    shop.commit(shop.words("two").replace("release_header: true", preview), "Say two")
     with shop.visited() as load:
         shop.ok("deploy", "--wait", "converged")
         assert (shop.get("/visit").body, shop.get("/visit", {"x-preview": "1"}).body) == ("one", "two")
+        assert shop.get("/visit", host=f"new.shop.example:{shop.ports.gateway}").body == "two"
         assert set(bodies(load)) == {"one"}
         shop.ok("promote")
         assert shop.get("/visit").body == "two"
+        shop.ok("rollback")
+        assert shop.get("/visit").body == "one"
+        shop.at_rest()
+        assert shop.get("/visit", {"x-preview": "1"}).body == "one"
+    shop.commit(shop.words("three").replace("release_header: true", preview), "Say three")
+    shop.ok("deploy", "--wait", "converged", "--force", "-m", "the preview was in r2 too")
+    assert shop.get("/visit", host="new.shop.example").body == "three"
+    shop.ok("abort")
+    shop.at_rest()
+    assert (shop.get("/visit").body, shop.get("/visit", host="new.other.example").status) == ("one", 404)

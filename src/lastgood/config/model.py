@@ -25,6 +25,7 @@ from lastgood.config.strategies import BlueGreen as BlueGreen
 from lastgood.config.strategies import Canary as Canary
 from lastgood.config.strategies import Hook as Hook
 from lastgood.config.strategies import Hooks as Hooks
+from lastgood.config.strategies import Preview as Preview
 from lastgood.config.strategies import Rolling as Rolling
 from lastgood.config.strategies import Sign as Sign
 from lastgood.config.strategies import SmokeCheck as SmokeCheck
@@ -203,7 +204,7 @@ class Gateway(Section):
     policies: dict[Name, Policy] = {}
     routes: tuple[Route, ...] = ()
     release_header: Flag = Field(default=False, description="answers carry x-lastgood-release")
-    preview: Sign | None = Field(
+    preview: Preview | None = Field(
         default=None, description="requests that see the new release as soon as it is loaded, before any other does"
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from lastgood.config.policies import Section, exactly_one
-from lastgood.config.values import Duration, Flag, HeaderName, Percent, Positive, SlashPath, Whole
+from lastgood.config.values import LABEL_PATTERN, Duration, Flag, HeaderName, Percent, Positive, SlashPath, Whole
 
 KEEP_OLD_S = 1800.0
 """How long an old version stays warm unless something else is said, or the bake is longer."""
@@ -18,6 +18,26 @@ class Sign(Section):
 
     header: HeaderName
     value: str | None = Field(default=None, min_length=1, max_length=200, description="default: any value")
+
+
+class Preview(Section):
+    """How a request asks for the new release before any other gets it: by a header, by a host, or either."""
+
+    header: HeaderName | None = Field(default=None, description="a header that asks for it")
+    value: str | None = Field(
+        default=None, min_length=1, max_length=200, description="what the header must be; default: any value"
+    )
+    host: Annotated[str, Field(pattern=LABEL_PATTERN)] | None = Field(
+        default=None, description="`preview`: preview.shop.example is shop.example in the new release"
+    )
+
+    @model_validator(mode="after")
+    def _some_way(self) -> Preview:
+        if self.header is None and self.host is None:
+            raise ValueError("a preview needs a header or a host by which it is asked for")
+        if self.value is not None and self.header is None:
+            raise ValueError("value is the value of a header: name the header too")
+        return self
 
 
 class BlueGreen(Section):

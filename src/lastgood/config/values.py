@@ -28,6 +28,7 @@ SQLITE_PATTERN = r"^sqlite:///.+$"
 SLASH_PATTERN = r"^/"
 ENDPOINT_PATTERN = r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$|^unix:/.+$"
 URL_PATTERN = r"^https?://[^\s@]+$"
+LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 LIMIT_KEY_PATTERN = r"^(all|client_ip|api_client|header:[A-Za-z0-9!#$%&'*+.^_`|~-]+)$"
 
 PATTERN_WORDS: Mapping[str, str] = {
@@ -38,6 +39,7 @@ PATTERN_WORDS: Mapping[str, str] = {
     SLASH_PATTERN: "a path that begins with /",
     ENDPOINT_PATTERN: "an endpoint such as 127.0.0.1:9001 or unix:/run/app.sock",
     URL_PATTERN: "an address such as http://127.0.0.1:9090, without a password in it",
+    LABEL_PATTERN: "one label of a host name such as preview (small letters, digits and -)",
     LIMIT_KEY_PATTERN: "all, client_ip, api_client or header:NAME",
 }
 """What a value must be, in words, for each pattern that a value may miss."""

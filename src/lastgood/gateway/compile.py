@@ -203,7 +203,7 @@ def _extensions(
         keys_filter(keys, secrets),
         make(("answer", base, candidate), lambda: answer_filter(base, candidate)),
         make(("release", base, candidate), lambda: release_filter(base, candidate)),
-        host_filter(wildcards),
+        host_filter(wildcards, _preview_host(indexes)),
     ]
     for number in range(table.size):
         slot = table.slots.get(number)
@@ -219,6 +219,12 @@ def _before(traffic: Traffic, make: Make, trusted_ca: str, cache: CompileCache) 
     outline = cache.outline(traffic.before.configuration)
     named = _clusters(outline, traffic.before, make, trusted_ca)
     return cache.index(outline, {target: made.name for target, made in named.items()})
+
+
+def _preview_host(indexes: list[Index]) -> str | None:
+    """The candidate's word for it, else that of the release that serves: its address leads somewhere at any time."""
+    previews = (index.outline.configuration.gateway.preview for index in reversed(indexes))
+    return next((preview.host for preview in previews if preview and preview.host), None)
 
 
 def _scopes(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lastgood.config.model import Function, Service
+from lastgood.config.model import Function, Preview, Service
 from lastgood.gateway.labels import Door, Label
-from lastgood.gateway.names import open_key, stay_key
+from lastgood.gateway.names import PREVIEW_HEADER, open_key, stay_key
 from lastgood.gateway.outline import Outline
 
 NEW_S = 86_400
@@ -18,7 +18,7 @@ def opened(base: Label, candidate: Label, outline: Outline) -> tuple[Label, Labe
     number, gateway = candidate.release, outline.configuration.gateway
     moving: tuple[Service | Function, ...] = (*outline.services.values(), *outline.functions.values())
     canaries = [made for each in moving if (made := each.strategy.canary) is not None]
-    doors = [Door(gateway.preview.header.lower(), gateway.preview.value, None)] if gateway.preview else []
+    doors = _preview(gateway.preview)
     doors += [Door(made.by.header.lower(), made.by.value, open_key(number)) for made in canaries if made.by]
     sticky = [made for made in canaries if made.sticky]
     if sticky:
@@ -28,6 +28,14 @@ def opened(base: Label, candidate: Label, outline: Outline) -> tuple[Label, Labe
         base = replace(base, doors=(_drawn(number, "old"),), cookie=_cookie(number, "old", hold_s))
         candidate = replace(candidate, cookie=_cookie(number, "new", NEW_S))
     return base, replace(candidate, doors=tuple(dict.fromkeys(doors)))
+
+
+def _preview(preview: Preview | None) -> list[Door]:
+    """Open from the moment it is loaded; the host's door is a header that the host script sets."""
+    if preview is None:
+        return []
+    header = [Door(preview.header.lower(), preview.value, None)] if preview.header else []
+    return [*header, *([Door(PREVIEW_HEADER, None, None)] if preview.host else [])]
 
 
 def _drawn(number: int, side: str) -> Door:

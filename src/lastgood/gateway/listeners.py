@@ -31,6 +31,8 @@ _MUTATION = _TYPE + "filters.http.header_mutation.v3.HeaderMutation"
 _LIMIT = _TYPE + "filters.http.local_ratelimit.v3.LocalRateLimit"
 _HCM = hcm_pb2.HttpConnectionManager
 _BUFFER = 1 << 20
+_OURS = (names.KEYS_HEADER, names.CLIENT_HEADER, names.PREVIEW_HEADER)
+"""Headers that mean something between our filters, which no client may say."""
 
 
 def listener(name: str, settings: Listener, *, slots: int) -> Resource:
@@ -107,7 +109,7 @@ def _find_scope(message: Any, name: str) -> None:
     early = message.early_header_mutation_extensions.add(name="lastgood.arrival")
     arrival = header_mutation_pb2.HeaderMutation()
     arrival.mutations.append(set_header(names.SCOPE_HEADER, names.scope_key(name, "%REQ(:authority)%")))
-    arrival.mutations.extend(remove_header(header) for header in (names.KEYS_HEADER, names.CLIENT_HEADER))
+    arrival.mutations.extend(remove_header(header) for header in _OURS)
     early.typed_config.CopyFrom(packed(arrival))
     scopes = message.scoped_routes
     scopes.name = "lastgood"

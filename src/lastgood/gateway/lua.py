@@ -1,4 +1,4 @@
-"""The script for hosts that are not written as configured: other case, a port, a wildcard, unknown.
+"""The script for hosts that are not written as configured: other case, a port, a wildcard, a preview, unknown.
 
 Tables are found by the exact text of a header. Where that fails this script runs: it writes the host the usual way and
 looks again, then tries the wildcards, then ``*``. Everything behind it, policies included, sees the route found last.
@@ -18,7 +18,7 @@ from lastgood.gateway.snapshot import Resource
 
 _SCRIPT = """\
 local wildcards = %(wildcards)s
-local function look(h, listener, host)
+%(preview)slocal function look(h, listener, host)
   h:headers():replace("%(header)s", listener .. "|" .. host)
   h:clearRouteCache()
 end
@@ -34,7 +34,7 @@ function envoy_on_request(h)
     host = string.gsub(host, ":%%d*$", "")
   end
   host = string.gsub(host, "%%.$", "")
-  if listener .. "|" .. host ~= asked and string.sub(host, 1, 1) ~= "*" then
+%(unveil)s  if listener .. "|" .. host ~= asked and string.sub(host, 1, 1) ~= "*" then
     look(h, listener, host)
     h:metadata() -- makes Envoy look now; it does so once per request
     if h:streamInfo():routeName() ~= "" then return end
@@ -51,14 +51,29 @@ end
 """
 
 
-def host_filter(wildcards: Mapping[str, Iterable[str]]) -> Resource:
-    """The filter, of each listener's wildcard hosts (``*.shop.example``)."""
+_PREVIEW = """\
+local preview = "%s."
+"""
+_UNVEIL = """\
+  if #host > #preview and string.sub(host, 1, #preview) == preview then
+    host = string.sub(host, #preview + 1)
+    headers:replace(":authority", host .. (string.match(headers:get(":authority"), ":%%d*$") or ""))
+    headers:replace("%s", "1")
+  end
+"""
+
+
+def host_filter(wildcards: Mapping[str, Iterable[str]], preview: str | None = None) -> Resource:
+    """The filter, of each listener's wildcard hosts (``*.shop.example``).
+
+    ``preview`` is the label before a host that asks for the new release: the request goes on as one for that host.
+    """
     message = lua_pb2.Lua()
-    message.default_source_code.inline_string = script(wildcards)
+    message.default_source_code.inline_string = script(wildcards, preview)
     return extension(names.HOST, message)
 
 
-def script(wildcards: Mapping[str, Iterable[str]]) -> str:
+def script(wildcards: Mapping[str, Iterable[str]], preview: str | None = None) -> str:
     """The Lua source."""
     listeners = (
         f"[{json.dumps(listener)}]={{"
@@ -67,4 +82,9 @@ def script(wildcards: Mapping[str, Iterable[str]]) -> str:
         for listener, patterns in sorted(wildcards.items())
         if patterns
     )
-    return _SCRIPT % {"wildcards": "{" + ",".join(listeners) + "}", "header": names.SCOPE_HEADER}
+    return _SCRIPT % {
+        "wildcards": "{" + ",".join(listeners) + "}",
+        "header": names.SCOPE_HEADER,
+        "preview": _PREVIEW % preview if preview else "",
+        "unveil": _UNVEIL % names.PREVIEW_HEADER if preview else "",
+    }

@@ -47,6 +47,48 @@ async def test_a_preview_sees_the_whole_new_release_before_anybody_else(world: W
     assert await seen(world, "/") == "new r2"
 
 
+async def test_a_preview_has_an_address_of_its_own(world: World) -> None:
+    """``new.`` before any host: with a port, in any case, for wildcards and unknown hosts too."""
+    gateway = {"release_header": True, "preview": {"host": "new"}}
+
+    def made(text: str, *hosts: str) -> Any:
+        routes = [
+            {"name": f"r{n}", "match": {"host": host}, "public": True, "respond": {"status": 200, "body": text}}
+            for n, host in enumerate(hosts)
+        ]
+        return world.shop(gateway=gateway, routes=routes)
+
+    base = made("old", "shop.example", "*.shop.example", "new.fixed.example")
+    candidate = made("new", "shop.example", "*.shop.example", "new.fixed.example", "come.example")
+    await world.serve(base)
+    assert await seen(world, "/", host="new.shop.example") == "old r1", "without a new release it is the live one"
+    await world.serve(base, candidate, 0)
+    assert await seen(world, "/") == "old r1"
+    for host in ("new.shop.example", "NEW.Shop.example:8080", "new.a.shop.example", "new.come.example"):
+        assert await seen(world, "/", host=host) == "new r2", host
+    assert await seen(world, "/", host="come.example") == "404 r1"
+    assert (await seen(world, "/", host="new.other.example")).startswith("404")
+    assert await seen(world, "/", host="new.fixed.example") == "old r1", "a host of its own is no preview"
+    assert await seen(world, "/", host="newer.shop.example") == "old r1", "a host below the wildcard"
+    assert await seen(world, "/", x_lastgood_preview="1") == "old r1", "what only the gateway may say"
+    await world.serve(candidate, release=2)
+    assert await seen(world, "/", host="new.shop.example") == "new r2"
+
+
+async def test_who_is_previewed_sees_the_host_it_will_have(world: World) -> None:
+    def made(to: str) -> Any:
+        route = {"name": "a", "match": {"host": "shop.example"}, "public": True, "to": to}
+        return world.shop(gateway={"preview": {"host": "new"}}, routes=[route])
+
+    await world.serve(made("one"), made("two"), 0)
+    told = (await world.get("/", host="new.shop.example:81", x_lastgood_preview="what a client says")).json()
+    assert told["upstream"] == "two"
+    assert told["headers"]["host"] == "shop.example:81"
+    assert told["headers"]["x-lastgood-preview"] == "1"
+    told = (await world.get("/", x_lastgood_preview="what a client says")).json()
+    assert (told["upstream"], told["headers"].get("x-lastgood-preview")) == ("one", None)
+
+
 async def test_users_of_a_canary_are_on_it_as_long_as_it_has_a_share(world: World) -> None:
     base, candidate = shop(world, "old", "/"), shop(world, "new", "/")
     await world.serve(base, candidate, 0)
