@@ -15,9 +15,10 @@ from benchmarks.rules import mann_whitney, threshold
 from benchmarks.table import Size, Table
 from lastgood.health.forecast import bound_s
 from lastgood.health.judge import Judge
-from lastgood.health.terms import Terms
+from lastgood.health.terms import Objective, Terms
 from lastgood.health.ticks import Tick
-from lastgood.testing.simulated_traffic import Side, steady, ticks
+from lastgood.health.vigil import Vigil
+from lastgood.testing.simulated_traffic import Side, after_bake, steady, ticks
 
 ALPHA, BASE, PER_SECOND, SHARE = 1e-3, 0.005, 200.0, 0.05
 CORE = Terms(stakes={"errors": 1.0}, start_every_s=None, row=10**9)
@@ -69,6 +70,9 @@ NULLS: dict[str, tuple[Side, Side, Terms]] = {
     "one in five failing for 15 s of warming up": (COLD, Side(), replace(SHIPPED, warm_up_s=20.0)),
 }
 """Healthy releases that break a plain assumption: the candidate, the baseline, and the terms."""
+AFTER = Terms(stakes={}, start_every_s=300.0, objectives=(Objective("failures", 0.012),))
+DAY_S = 28_800
+"""How long a release is watched after its bake: eight days of an hour each, of ticks of ten seconds."""
 
 
 def run(size: Size) -> Table:
@@ -94,8 +98,41 @@ def table(amount: Amount) -> Table:
         wrong = false_rollbacks(judge(terms), (sides[0], sides[1]), max(amount.healthy // 4, 4), amount.healthy_s)
         notes.append(f"Wrongly taken back by the judge with {name}: {wrong[0]} of {wrong[1]}.")
         raw[name] = {"wrong": wrong}
+    wrong, found = after(max(amount.healthy // 40, 4), amount.runs)
+    notes.append(
+        f"After the bake, 30 requests a second beside 200 others, a day's pattern: {wrong[0]} of {wrong[1]} healthy "
+        f"ones taken back; 5% failing is found in {told(found)}, in ticks of ten seconds."
+    )
+    raw["after the bake"] = {"wrong": wrong, "delays": found}
     columns = ["rule", *(f"{effect:.0%} fail" for effect, _ in EFFECTS), "healthy ones taken back"]
     return Table("judgement", "Finding bad releases, and leaving good ones alone", columns, cells, notes, raw)
+
+
+def after(healthy: int, runs: int) -> tuple[tuple[int, int], list[float]]:
+    """After the bake: how many healthy releases the watch takes back, and how fast it finds one in twenty failing."""
+    wrong = sum(watched(after_bake(seed, DAY_S, busy, quiet)) < math.inf for seed in range(healthy))
+    turn_s = DAY_S // 2
+    found = [
+        watched(after_bake(seed, turn_s + 3600, lambda at_s: 0.05 if at_s > turn_s else busy(at_s), quiet)) - turn_s
+        for seed in range(min(runs, 100))
+    ]
+    return (wrong, healthy), found
+
+
+def busy(at_s: float) -> float:
+    """Half a percent on average, twice that in the busiest part of its day."""
+    return BASE * (1 + math.sin(at_s / 573))
+
+
+def quiet(at_s: float) -> float:
+    """The rest of the gateway, whose busy time is another one."""
+    return BASE * (1 + math.cos(at_s / 573)) / 2
+
+
+def watched(stream: Iterable[Tick]) -> float:
+    """When the watch after the bake says "go back", in seconds; infinity: never."""
+    made = Vigil(AFTER)
+    return next((tick.at_s for tick in stream if made.take(tick).outcome == "bad"), math.inf)
 
 
 def delays(rule: Rule, effect: float, seconds: int, runs: int) -> list[float]:

@@ -42,6 +42,8 @@ def test_status_history_diff_and_report(project: Project, controller: RecordedCo
     assert controller.bodies("GET /v1/diff")[0] == {"old": "r12", "new": "main"}
     assert controller.bodies("POST /v1/check")[0] == {"revision": "HEAD~1"}
     assert controller.bodies("POST /v1/plan/deploy")[0] == {"revision": "HEAD~2"}
+    unknown = {"release": 13, "verdict": "baking", "basis": "timed", "evidence": "", "measured": None}
+    controller.says["GET /v1/verdict/r13"] = unknown
     assert project.run("report", "d31", "--markdown").out.startswith("# d31: deploy r12 -> r13\n")
 
 

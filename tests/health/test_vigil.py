@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,29 +17,14 @@ from lastgood.health.terms import Objective, Terms
 from lastgood.health.ticks import Arm, Tick
 from lastgood.health.vigil import Vigil, rest_of
 from lastgood.health.wealth import EFFECTS, against, between_arms
+from lastgood.testing.simulated_traffic import Share, after_bake
 
 TERMS = Terms(stakes={}, start_every_s=300.0, objectives=(Objective("more failures than ever", 0.012),))
-Share = Callable[[float], float]
 
 
 def calm(at_s: float) -> float:
     """Half a percent, and twice that in the busiest hour of a day that is an hour long."""
     return 0.005 * (1 + math.sin(at_s / 570))
-
-
-def arm(chance: random.Random, n: int, share: float) -> Arm:
-    mean, spread = n * share, math.sqrt(n * share * (1 - share))
-    bad = sum(chance.random() < share for _ in range(n)) if n < 300 else round(chance.gauss(mean, spread))
-    bad = min(max(bad, 0), n)
-    return Arm(Counts(n, n, bad, 0, 0, (n,) * len(EDGES_MS)))
-
-
-def stream(seed: int, seconds: int, mine: Share, rest: Share, *, load: int = 300, others: int = 2000) -> Iterator[Tick]:
-    """A tick every ten seconds: the release's routes, and the whole gateway."""
-    chance = random.Random(seed)
-    for at_s in range(10, seconds + 1, 10):
-        own, other = arm(chance, load, mine(at_s)), arm(chance, others, rest(at_s))
-        yield Tick(float(at_s), 10.0, 100.0, (own, Arm(own.counts + other.counts)), seen=1)
 
 
 def watched(ticks: Iterator[Tick], terms: Terms = TERMS) -> tuple[Vigil, float]:
@@ -80,7 +64,7 @@ def test_no_bet_pays_in_the_mean_while_one_of_both_sentences_holds(
 def test_a_healthy_day_with_its_pattern_and_drift_is_never_called_bad() -> None:
     """Twenty releases, each over eight such days; the rest of the gateway has another pattern."""
     for seed in range(20):
-        _, found = watched(stream(seed, 28_000, calm, lambda at_s: 0.004 * (1 + math.cos(at_s / 400)), load=60))
+        _, found = watched(after_bake(seed, 28_000, calm, lambda at_s: 0.004 * (1 + math.cos(at_s / 400)), load=60))
         assert found == math.inf
 
 
@@ -90,7 +74,7 @@ def test_what_is_noisy_for_a_moment_is_no_regression() -> None:
     def burst(at_s: float) -> float:
         return 0.04 if at_s % 1800 < 30 else 0.005
 
-    assert all(watched(stream(seed, 14_000, burst, burst))[1] == math.inf for seed in range(8))
+    assert all(watched(after_bake(seed, 14_000, burst, burst))[1] == math.inf for seed in range(8))
 
 
 @pytest.mark.parametrize(("begins_s", "fails", "within_s"), [(300, 0.05, 60), (300, 1.0, 10), (20_000, 0.05, 150)])
@@ -99,7 +83,7 @@ def test_a_regression_is_found(begins_s: int, fails: float, within_s: int) -> No
         return fails if at_s > begins_s else calm(at_s)
 
     for seed in range(10):
-        vigil, found = watched(stream(seed, begins_s + 600, turns, calm))
+        vigil, found = watched(after_bake(seed, begins_s + 600, turns, calm))
         assert begins_s < found <= begins_s + within_s
         assert "more failures than ever: lately" in vigil.now.why
         assert vigil.now.p <= TERMS.alpha
@@ -110,21 +94,21 @@ def test_an_outage_that_the_rest_shares_is_told_and_decides_nothing() -> None:
         return 0.4 if at_s > 600 else 0.005
 
     for seed in range(10):
-        vigil, found = watched(stream(seed, 2000, outage, outage))
+        vigil, found = watched(after_bake(seed, 2000, outage, outage))
         assert found == math.inf
         assert vigil.now.shared
         assert vigil.now.says[0].startswith("more failures than ever")
 
 
 def test_with_nothing_else_to_compare_with_it_is_told_only() -> None:
-    vigil, found = watched(stream(1, 2000, lambda at_s: 0.3, calm, others=0))
+    vigil, found = watched(after_bake(1, 2000, lambda at_s: 0.3, calm, others=0))
     assert found == math.inf
     assert vigil.now.says
 
 
 def test_a_limit_that_only_reports_decides_nothing() -> None:
     reports = replace(TERMS, objectives=(replace(TERMS.objectives[0], reports=True),))
-    vigil, found = watched(stream(1, 600, lambda at_s: 0.3, calm), reports)
+    vigil, found = watched(after_bake(1, 600, lambda at_s: 0.3, calm), reports)
     assert found == math.inf
     assert vigil.now.says
 

@@ -68,11 +68,12 @@ def _measured(kept: ev.Measured, evidence: Evidence | None) -> dict[str, Any]:
 
 def _replayed(kept: ev.Measured, lines: Sequence[str]) -> dict[str, Any]:
     points: list[Point] = []
-    terms, last, trials = Terms(), Assessment(), 0
+    terms, last, trials, after = Terms(), Assessment(), 0, False
     current: object = None
     for trial, tick, last in retrace(lines):
         if trial is not current:
             current, terms, trials, points = trial, trial.case.terms, trials + 1, []
+            after = trial.case.after
         if tick is not None:
             points.append(_point(tick, last))
     differs = replayed(kept, last)
@@ -80,6 +81,7 @@ def _replayed(kept: ev.Measured, lines: Sequence[str]) -> dict[str, Any]:
         "replay": "differs" if differs else "same",
         "differs": dict(differs),
         "again": write_assessment(last),
+        "after": after,
         "promise": _promise(terms),
         "trials": trials,
         "seconds": points[-1][0] - points[0][0] if points else 0.0,

@@ -54,6 +54,20 @@ def ticks(
         yield Tick(float(second), 1.0, percent, sides, seen=1)
 
 
+def after_bake(
+    seed: int, seconds: int, mine: Share, rest: Share, *, load: int = 300, others: int = 2000
+) -> Iterator[Tick]:
+    """A tick every ten seconds: ``load`` requests to what the release changed, and the whole gateway's."""
+    chance = random.Random(seed)  # noqa: S311 a simulation
+    for at_s in range(10, seconds + 1, 10):
+        own, other = (_counts(chance, n, share(at_s)) for n, share in ((load, mine), (others, rest)))
+        yield Tick(float(at_s), 10.0, 100.0, (Arm(own), Arm(own + other)), seen=1)
+
+
+def _counts(chance: random.Random, n: int, share: float) -> Counts:
+    return Counts(n, n, _binomial(chance, n, share), 0, 0, (n,) * len(EDGES_MS))
+
+
 def _arm(chance: random.Random, at_s: float, rate: float, side: Side) -> Arm:
     n = _poisson(chance, rate)
     groups = _poisson(chance, n * side.fails(at_s) / side.clusters) if side.clusters > 1 else 0

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import typer
 
-from lastgood.interfaces.cli import render_changes, render_history, render_report, render_status
+from lastgood.interfaces.cli import render_changes, render_history, render_html, render_report, render_status
 from lastgood.interfaces.cli.asking import look
 from lastgood.interfaces.cli.client import NoAnswer
 from lastgood.interfaces.cli.session import Session
 
 LOOK_AGAIN_S = 0.5
+Form = Literal["text", "markdown", "html"]
 
 
 def status(
@@ -91,10 +93,29 @@ def diff(
 def report(
     session: Session,
     deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="d31, as `lastgood history` shows it.")],
-    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, for a ticket.")] = False,
+    form: Annotated[
+        Form, typer.Option("--format", help="`markdown` for a ticket; `html` is one page with plots, without scripts.")
+    ] = "text",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file instead.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The same as `--format markdown`.")] = False,
 ) -> int:
-    """Everything about one deployment: changes, times and the proof."""
+    """Everything about one deployment: changes, times, the proof and what its release was judged by."""
     path = f"/v1/deployments/{quote(deployment, safe='')}"
     found = look(session, lambda controller: controller.get(path), lambda verbs: verbs.report(deployment))
-    session.give(found, render_report.markdown(found) if markdown else render_report.text(found))
+    form = "markdown" if markdown else form
+    verdict = None if form == "text" or session.as_json else _verdict_on(session, found["asked"])
+    if form == "html":
+        lines = render_html.page(found, verdict)
+    elif form == "markdown":
+        lines = render_report.markdown(found, verdict)
+    else:
+        lines = render_report.text(found)
+    session.give_to(output, found, lines)
     return 0
+
+
+def _verdict_on(session: Session, release: int) -> dict[str, Any]:
+    name = f"r{release}"
+    return look(session, lambda controller: controller.get(f"/v1/verdict/{name}"), lambda verbs: verbs.verdict(name))

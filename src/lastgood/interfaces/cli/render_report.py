@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lastgood.interfaces.cli import render_changes
+from lastgood.interfaces.cli import render_changes, render_verdict
 from lastgood.interfaces.cli.render_deployment import name, proof, revert_commit
 from lastgood.interfaces.cli.render_status import deployment
 from lastgood.interfaces.cli.text import escaped
@@ -40,9 +40,9 @@ def text(found: Mapping[str, Any]) -> list[str]:
         f"proof: {proof(found)}",
         *revert_commit(found),
         "changes",
-        *render_changes.changes(found["changes"], _no_changes(found)),
+        *render_changes.changes(found["changes"], no_changes(found)),
         "timeline",
-        *(f"  {_clock(event)}  {_told(event)}" for event in found["timeline"]),
+        *(f"  {clock(event)}  {told(event)}" for event in found["timeline"]),
     ]
 
 
@@ -54,10 +54,14 @@ def outcome(found: Mapping[str, Any]) -> str:
     return f"{found['ended']['outcome']}, {name(found['ended']['live'])} is live{why}"
 
 
-def markdown(found: Mapping[str, Any]) -> list[str]:
-    """For a ticket: headings, a table of the timeline; everything the users wrote is quoted as code."""
-    asked = "deploy" if found["intent"] == "retreat" else found["intent"]  # what it does now is the way back of one
-    head = f"# d{found['deployment']}: {asked} {name(found['from'])} -> {name(found['asked'])}"
+def was_asked(found: Mapping[str, Any]) -> str:
+    """What it was asked to be: what it does now may be the way back of that."""
+    return "deploy" if found["intent"] == "retreat" else str(found["intent"])
+
+
+def markdown(found: Mapping[str, Any], verdict: Mapping[str, Any] | None = None) -> list[str]:
+    """For a ticket: headings, a table of the timeline, the plots as text; what users wrote is quoted as code."""
+    head = f"# d{found['deployment']}: {was_asked(found)} {name(found['from'])} -> {name(found['asked'])}"
     return [
         head,
         "",
@@ -69,17 +73,29 @@ def markdown(found: Mapping[str, Any]) -> list[str]:
         "",
         "## Changes",
         "",
-        *(f"- {_code(line.strip())}" for line in render_changes.changes(found["changes"], _no_changes(found))),
+        *(f"- {_code(line.strip())}" for line in render_changes.changes(found["changes"], no_changes(found))),
         "",
+        *_judgement(verdict),
         "## Timeline",
         "",
         "| time (UTC) | event |",
         "|---|---|",
-        *(f"| {_clock(event)} | {_code(_told(event))} |" for event in found["timeline"]),
+        *(f"| {clock(event)} | {_code(told(event))} |" for event in found["timeline"]),
     ]
 
 
-def _no_changes(found: Mapping[str, Any]) -> str:
+def _judgement(verdict: Mapping[str, Any] | None) -> Iterator[str]:
+    """What the verdict rests on. No line of it begins a fence: each is indented."""
+    if verdict is None or verdict["measured"] is None:
+        return
+    yield f"## Verdict on r{verdict['release']}"
+    yield ""
+    yield from (f"    {escaped(line)}" for line in render_verdict.verdict(verdict))
+    yield ""
+
+
+def no_changes(found: Mapping[str, Any]) -> str:
+    """What stands where nothing changed."""
     return "  none" if found["from"] is not None else "  everything: nothing was live before"
 
 
@@ -102,11 +118,13 @@ def _runs(clean: str) -> Iterator[str]:
             run = ""
 
 
-def _clock(event: Mapping[str, Any]) -> str:
+def clock(event: Mapping[str, Any]) -> str:
+    """The time of day of an event, in UTC."""
     return str(event["at"] or "")[11:23]
 
 
-def _told(event: Mapping[str, Any]) -> str:
+def told(event: Mapping[str, Any]) -> str:
+    """An event in one line."""
     kind = str(event["kind"])
     parts = [
         f"{key} {_value(event[key])}" for key in _SHOWN.get(kind, ()) if event.get(key) not in (None, "", {}, [], ())

@@ -15,7 +15,7 @@ _REPLAYS = {
 }
 
 
-def verdict(found: Mapping[str, Any]) -> list[str]:
+def verdict(found: Mapping[str, Any], *, with_plots: bool = True) -> list[str]:
     """For a terminal."""
     basis = f" ({found['basis']})" if found["basis"] else ""
     lines = [f"r{found['release']} is {found['verdict']}{basis}"]
@@ -24,8 +24,8 @@ def verdict(found: Mapping[str, Any]) -> list[str]:
     measured = found["measured"]
     if measured is None:
         return [*lines, "  nothing was measured of it: no other release served beside it"]
-    lines += ["", *_numbers(measured["finding"])]
-    if measured.get("points"):
+    lines += ["", *_numbers(measured["finding"], after=measured.get("after", False))]
+    if with_plots and measured.get("points"):
         lines += ["", *_plots(measured)]
     if promise := measured.get("promise"):
         lines += ["", *_promise(promise)]
@@ -35,7 +35,7 @@ def verdict(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _numbers(finding: Mapping[str, Any]) -> list[str]:
+def _numbers(finding: Mapping[str, Any], *, after: bool) -> list[str]:
     mine, theirs = (
         f"{requests} requests, {failures} failed" + (f" ({failures / requests:.2%})" if requests else "")
         for requests, failures in zip(finding["requests"], finding["failures"], strict=True)
@@ -43,10 +43,10 @@ def _numbers(finding: Mapping[str, Any]) -> list[str]:
     by = ", ".join(f"{name} {value:.3g}" for name, value in finding["by"].items())
     lines = [
         f"  this release   {mine}",
-        f"  the one before {theirs}",
-        f"  watched for {finding['watched_s']:.0f} s",
+        f"  {'the rest       ' if after else 'the one before '}{theirs}",
+        f"  watched for {finding['watched_s']:.0f} s" + (" after its bake" if after else ""),
         f"  evidence that it is worse  {finding['harm']:.3g} of 1 at the beginning ({by})",
-        f"  evidence that it is fine   {finding['good']:.3g}",
+        *([] if after else [f"  evidence that it is fine   {finding['good']:.3g}"]),
     ]
     lines += [f"  keeps it from being good: {lack}" for lack in finding["lacks"]] if finding["outcome"] != "bad" else []
     return lines + [f"  only told: {said}" for said in finding["says"]]

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
+from lastgood.errors import Unavailable
 from lastgood.interfaces.cli.client import Controller, find_controller
 from lastgood.interfaces.cli.text import escaped, painted
 from lastgood.settings import Places, find_places
@@ -76,6 +77,22 @@ class Session:
             print(json.dumps(value, indent=2), file=self.around.stdout, flush=True)
         else:
             self.say(lines)
+
+    def give_to(self, output: Path | None, value: Mapping[str, Any], lines: Iterable[str]) -> None:
+        """The same, into a file where one is named. Raises ``Unavailable`` where it cannot be written."""
+        if output is None:
+            self.give(value, lines)
+            return
+        text = json.dumps(value, indent=2) if self.as_json else "\n".join(lines)
+        self.write(output, text + "\n")
+
+    def write(self, path: Path, text: str) -> None:
+        """A file that was asked for. Raises ``Unavailable`` where it cannot be written."""
+        try:
+            (self.around.folder / path).write_text(text)
+        except OSError as error:
+            raise Unavailable(f"cannot be written: {error.strerror}", where=str(path)) from error
+        self.note(f"written to {path}")
 
     def say(self, lines: Iterable[str]) -> None:
         """Lines for a person; nothing with ``--json``, whose only output is the result."""
