@@ -268,7 +268,8 @@ def parsed(text: str) -> dict[str, dict[str, float]]:
         if line.startswith("# HELP "):
             told.append(line.split(" ", 3)[2])
         elif line.startswith("# TYPE "):
-            assert line.split(" ") == ["#", "TYPE", told[-1], "gauge"]
+            is_counter = told[-1].endswith("_total") and told[-1] != "lastgood_releases_total"
+            assert line.split(" ") == ["#", "TYPE", told[-1], "counter" if is_counter else "gauge"]
         else:
             name, _, rest = line.rpartition(" ")
             name, _, labels = name.partition("{")

@@ -10,6 +10,7 @@ import pytest
 
 from lastgood.effects.evidence import EvidenceFiles
 from lastgood.errors import LastgoodError
+from lastgood.operations.collecting import forget
 from lastgood.ports import Evidence, JournalFull
 from lastgood.testing.fake_measurements import FakeEvidence
 
@@ -31,6 +32,22 @@ def test_lines_come_back_in_order_and_by_release(evidence: Evidence) -> None:
     evidence.keep(9)
     assert list(evidence.lines(1)) == ["a\n", "b\n"]
     assert list(evidence.releases()) == [2, 1]
+
+
+def test_a_record_goes_and_may_begin_anew(evidence: Evidence) -> None:
+    evidence.append(1, "a\n")
+    evidence.remove(1)
+    evidence.remove(9)
+    assert evidence.releases() == ()
+    evidence.append(1, "b\n")
+    assert list(evidence.lines(1)) == ["b\n"]
+
+
+def test_what_was_measured_goes_with_its_release_and_no_sooner(evidence: Evidence) -> None:
+    for number in (1, 2, 3):
+        evidence.append(number, "a\n")
+    assert forget(evidence, frozenset({2, 7})) == (3, 1)
+    assert list(evidence.releases()) == [2]
 
 
 def test_a_line_that_a_crash_cut_off_is_no_line(tmp_path: Path) -> None:

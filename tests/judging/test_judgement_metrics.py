@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lastgood.health.reading import WHOLE
 from lastgood.interfaces.http.metrics import render_metrics
 from tests.http.test_api import parsed
 from tests.judging.court import court
@@ -28,3 +29,29 @@ async def test_where_nothing_was_judged_the_names_are_there_all_the_same() -> No
         text = render_metrics(it.made.loop.view(), (), 0)
         assert "# TYPE lastgood_detection_seconds gauge" in text
         assert "lastgood_detection_seconds" not in parsed(text)
+
+
+async def test_requests_are_counters_by_proxy_and_release() -> None:
+    async with court() as it:
+        await it.first()
+        for label, n, failed in (("r2", 7, 2), ("r2.pay", 3, 1), ("r1", 90, 0), (WHOLE, 110, 4)):
+            it.counters.requests(label, n, failed=failed)
+        readings = await it.counters.read()
+        text = render_metrics(it.made.loop.view(), (), 0, readings)
+        found = parsed(text)
+        assert found["lastgood_failed_requests_total"] == {
+            'proxy="one",release="all"': 4.0,
+            'proxy="one",release="r1"': 0.0,
+            'proxy="one",release="r2"': 3.0,
+        }
+        assert found["lastgood_requests_total"]['proxy="one",release="r2"'] == 10.0
+        assert "# TYPE lastgood_failed_requests_total counter" in text
+
+
+async def test_a_proxy_that_does_not_answer_is_left_out() -> None:
+    async with court() as it:
+        await it.first()
+        it.counters.vanish()
+        assert "lastgood_requests_total" not in parsed(
+            render_metrics(it.made.loop.view(), (), 0, await it.counters.read())
+        )

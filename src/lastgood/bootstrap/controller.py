@@ -186,6 +186,7 @@ def make_judging(made: Controller) -> tuple[Judging, Watching]:
 
     admins = {proxy.name: made.proxies.admin(proxy.name) for proxy in made.expected}
     evidence = made.verbs.evidence = EvidenceFiles(made.places.measurements)
-    sources = (EnvoyMeasurements(admins), evidence, made.clock, made.configurations.of)
+    measurements = made.verbs.measurements = EnvoyMeasurements(admins)
+    sources = (measurements, evidence, made.clock, made.configurations.of)
     judging = Judging(made.loop, *sources, checks=OutsideChecks(made.places.root))
     return judging, Watching(made.loop, *sources, made.verbs.back_by_itself)

@@ -52,6 +52,10 @@ class EvidenceFiles:
         whole = text[: text.rfind("\n") + 1]
         return tuple(whole.splitlines(keepends=True))
 
+    def remove(self, release: int) -> None:
+        """See ``ports.Evidence``."""
+        self._path(release).unlink(missing_ok=True)
+
     def releases(self) -> Sequence[int]:
         """See ``ports.Evidence``."""
         names = [path.stem[1:] for path in self._folder.glob("r*.jsonl")]

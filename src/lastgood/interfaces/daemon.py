@@ -15,6 +15,7 @@ from typing import Any
 from lastgood import bootstrap
 from lastgood.bootstrap.services import make_artifacts, make_versions
 from lastgood.effects.envoy.supervised import ensure_proxies
+from lastgood.effects.evidence import EvidenceFiles
 from lastgood.effects.notifiers import Notifiers
 from lastgood.effects.old_logs import remove_old
 from lastgood.effects.processes.client import ensure_supervisor
@@ -114,6 +115,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
             made.clock,
             make_versions(made.places).bundles,
             partial(remove_old, made.places.logs),
+            EvidenceFiles(made.places.measurements),
         ),
     ]
     if made.loop.damage is None:

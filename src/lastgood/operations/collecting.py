@@ -1,14 +1,14 @@
-"""Free the room of bundles that no release may need any more."""
+"""Free the room of bundles, and of what was measured, that no release may need any more."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from lastgood.errors import LastgoodError
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.loop import Loop
-from lastgood.ports import ARTIFACT, Artifacts, Clock, MadeOf
+from lastgood.ports import ARTIFACT, Artifacts, Clock, Evidence, MadeOf
 from lastgood.release.observed import Observed
 from lastgood.release.retention import kept_releases
 
@@ -51,6 +51,14 @@ def free(
     return tuple(gone)
 
 
+def forget(evidence: Evidence, kept: Collection[int]) -> tuple[int, ...]:
+    """Remove what was measured of releases that are kept no longer; which. Their verdicts stay. Blocks."""
+    gone = [release for release in evidence.releases() if release not in kept]
+    for release in gone:
+        evidence.remove(release)
+    return tuple(gone)
+
+
 async def keep_collecting(
     loop: Loop,
     configurations: Configurations,
@@ -58,11 +66,12 @@ async def keep_collecting(
     clock: Clock,
     also_needed: Callable[[], set[str]] = set,
     also: Callable[[float], object] = lambda now_s: None,
+    evidence: Evidence | None = None,
 ) -> None:
     """A while after the start, then a few times a day; until cancelled.
 
     ``also_needed`` are the digests of bundles that something else than a release runs from; ``also`` is what else there
-    is to free, and gets the wall clock.
+    is to free, and gets the wall clock; ``evidence`` goes with its releases.
     """
     pause_s = FIRST_S
     while True:
@@ -76,5 +85,7 @@ async def keep_collecting(
             await asyncio.to_thread(free, configurations, artifacts, kept, now_s, also_needed)
             await asyncio.to_thread(artifacts.sweep)
             await asyncio.to_thread(also, now_s)
+            if evidence is not None:
+                await asyncio.to_thread(forget, evidence, kept)
         except (LastgoodError, OSError):
             continue  # tried again the next time; what is not freed does no harm

@@ -30,7 +30,7 @@ from lastgood.operations.schema_losses import refuse_losses, schema_losses, stay
 from lastgood.operations.terms import past_of, promised, terms_for
 from lastgood.operations.verdicts import explain
 from lastgood.operations.world import Outcome, View
-from lastgood.ports import Evidence, Journal, ProxyState
+from lastgood.ports import Evidence, Journal, Measurements, ProxyState
 from lastgood.release.events import VerdictName
 from lastgood.release.ledger import held_by, live_now, resolve_target
 from lastgood.release.release import Release
@@ -53,6 +53,7 @@ class Verbs:
     schemas: Schemas | None = None
     evidence: Evidence | None = None
     why_not_startable: WhyNotStartable = lambda name, release: None
+    measurements: Measurements | None = None
 
     look_again: Callable[[], tuple[Drafting | None, str]] | None = None
     """Opens a repository that was away at the start."""

@@ -56,6 +56,8 @@ def _measured(kept: ev.Measured, evidence: Evidence | None) -> dict[str, Any]:
         lines = list(evidence.lines(kept.release))[: kept.lines] if evidence is not None else []
     except LastgoodError as error:
         return {**found, "why": error.what}
+    if not lines:
+        return {**found, "why": "none of its lines is left; a record is kept as long as its release"}
     if len(lines) < kept.lines:
         return {**found, "why": f"{len(lines)} of {kept.lines} lines are there"}
     digest = Digest()

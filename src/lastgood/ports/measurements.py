@@ -31,6 +31,10 @@ class Evidence(Protocol):
         """All of its lines; none where nothing was measured. A line that was not finished is left out."""
         ...
 
+    def remove(self, release: int) -> None:
+        """Forget the lines of a release; harmless where there are none. Raises ``OSError``."""
+        ...
+
     def releases(self) -> Sequence[int]:
         """The releases there are lines of, the newest first."""
         ...

@@ -71,6 +71,10 @@ class FakeEvidence:
         """See ``ports.Evidence``."""
         return tuple(self.kept.get(release, ()))
 
+    def remove(self, release: int) -> None:
+        """See ``ports.Evidence``."""
+        self.kept.pop(release, None)
+
     def releases(self) -> Sequence[int]:
         """See ``ports.Evidence``."""
         return tuple(sorted(self.kept, reverse=True))

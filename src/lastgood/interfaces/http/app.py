@@ -243,7 +243,8 @@ def _add_control(app: FastAPI, verbs: Verbs, control: Control) -> None:
 
     @app.get("/metrics", summary="For Prometheus")
     async def metrics() -> PlainTextResponse:
-        text = render_metrics(verbs.loop.view(), verbs.proxies(), verbs.loop.unjournaled)
+        readings = await verbs.measurements.read() if verbs.measurements is not None else {}
+        text = render_metrics(verbs.loop.view(), verbs.proxies(), verbs.loop.unjournaled, readings)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from lastgood.health.reading import ProxyReading
 from lastgood.interfaces.http.judgement_metrics import judgements
+from lastgood.interfaces.http.traffic_metrics import requests
 from lastgood.operations.reporting import convergence
 from lastgood.operations.world import View
 from lastgood.ports import ProxyState
 from lastgood.release.ledger import live_now
 
 
-def render_metrics(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> str:
-    """The text format, version 0.0.4."""
-    return "\n".join(_lines(view, proxies, unjournaled)) + "\n"
+def render_metrics(
+    view: View, proxies: Sequence[ProxyState], unjournaled: int, readings: Mapping[str, ProxyReading] | None = None
+) -> str:
+    """The text format, version 0.0.4; ``readings`` are the proxies' counters of now."""
+    return "\n".join([*_lines(view, proxies, unjournaled), *requests(readings or {})]) + "\n"
 
 
 def _lines(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> Iterator[str]:
