@@ -32,6 +32,9 @@ def test_forward_and_back_lose_no_request(shop: FunctionShop) -> None:
         shop.say("two")
         shop.ok("deploy", "--wait", "converged")
         assert shop.get("/visit").body == "two"
+        planned = shop.ok("plan", "rollback").said
+        assert "KEEPS" in planned
+        assert "what function:price wrote (rows, queues, files, other systems)" in planned
         shop.ok("rollback", "-m", "two is no good")
         assert shop.get("/visit").body == "one"
     assert set(bodies(load)) == {"one", "two"}
@@ -141,3 +144,39 @@ def test_a_worker_forward_and_back(shop: FunctionShop) -> None:
         shop.ok("rollback", "-m", "two is no good")
     assert shop.get("/visit").body == "one"
     assert set(bodies(load)) == {"one", "two"} or set(bodies(load)) == {"one"}
+
+
+CLOCKED = '''\
+"""Writes down, in a place of its own, when its time came and what it was told then."""
+import os
+def app(event, context):
+    if event.get("source") == "aws.events":
+        with open({seen!r}, "a") as file:
+            file.write({word!r} + os.environ["MORE"] + " " + event["time"] + "\\n")
+    return {{"statusCode": 200, "body": {word!r}}}
+'''
+
+
+def test_the_clock_and_the_environment_come_back_with_the_version(shop: FunctionShop) -> None:
+    """Waits for three minutes of the real clock: no schedule is shorter."""
+    seen = shop.folder / "seen"
+    shop.begin()
+    more = "    environment: {{ MORE: {!r} }}\n    crons: [{{ schedule: {!r} }}]\n"
+    for word, schedule in (("one", "* * * * *"), ("two", "0 3 1 1 *")):
+        code = CLOCKED.format(seen=str(seen), word=word)
+        shop.commit_function({"main.py": code}, f"Say {word}", more.format(word.upper(), schedule))
+        shop.ok(*(("up", "--detach") if word == "one" else ("status",)))
+        shop.ok("deploy", "--wait", "ended" if word == "one" else "converged")
+        if word == "one":
+            eventually(
+                lambda: seen.exists() and seen.read_text().count("oneONE"), lambda count: count >= 1, within_s=70
+            )
+            told = shop.ask("function", "crons")["crons"][0]
+            assert (told["said"], told["run"]["outcome"]) == ("* * * * *", "ok")
+    before = seen.read_text()
+    shop.ok("rollback", "-m", "two is no good")
+    assert shop.get("/visit").body == "one"
+    after = eventually(seen.read_text, lambda text: text != before, within_s=70)
+    assert set(after.replace(before, "").split()[::2]) == {"oneONE"}
+    lines = [line for line in after.splitlines() if line]
+    assert len(lines) == len(set(lines)), "each time at most once"

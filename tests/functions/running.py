@@ -36,6 +36,7 @@ class Running:
         self.root = Path(tempfile.mkdtemp(prefix="lg-", dir="/tmp"))
         self.port = free_port()
         bundle = said.pop("bundle", self.root / "bundle")
+        env = said.pop("env", {})
         for name, text in files.items():
             path = bundle / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,7 @@ class Running:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "lastgood.effects.functions.activator"],
-                env={"PATH": os.defpath, "PORT": str(self.port), "LASTGOOD_ACTIVATOR": json.dumps(order)},
+                env={"PATH": os.defpath, "PORT": str(self.port), "LASTGOOD_ACTIVATOR": json.dumps(order), **env},
                 stdout=log,
                 stderr=log,
             )

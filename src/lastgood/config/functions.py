@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from lastgood.config.crons import Cron
 from lastgood.config.policies import Section
 from lastgood.config.strategies import Hooks, SmokeCheck, Strategy
 from lastgood.config.values import Duration, Names, Positive, Whole
@@ -34,12 +35,19 @@ class Function(Section):
     drain_s: Duration = Field(default=10.0, alias="drain", description="between SIGTERM and SIGKILL")
     build_timeout_s: Positive = Field(default=600.0, alias="build_timeout")
     strategy: Strategy = Field(default=Strategy(), description="blue_green: all at once; canary: gradually")
+    crons: tuple[Cron, ...] = Field(
+        default=(),
+        max_length=100,
+        description="python: when it is asked by itself; a Worker's stand in its wrangler file",
+    )
     smoke: tuple[SmokeCheck, ...] = Field(default=(), description="asked of a new version before it gets requests")
 
     @model_validator(mode="after")
     def _moves_as_functions_do(self) -> Function:
         if self.strategy.rolling is not None:
             raise ValueError("a function has one process: it moves by blue_green or canary, not rolling")
+        if self.crons and self.runtime == "worker":
+            raise ValueError("the crons of a Worker stand in its wrangler file: triggers.crons")
         return self
 
     @property

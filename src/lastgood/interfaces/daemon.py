@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lastgood import bootstrap
+from lastgood.bootstrap.crons import make_crons
 from lastgood.bootstrap.services import make_artifacts, make_versions
 from lastgood.effects.envoy.supervised import ensure_proxies
 from lastgood.effects.evidence import EvidenceFiles
@@ -120,6 +121,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
     ]
     if made.loop.damage is None:
         watches += [each.run() for each in bootstrap.make_judging(made)]
+        watches.append(make_crons(made).run())
     address = partial(SecretStore(made.places.secrets).resolve, ADDRESS)
     if _is_there(address):
         watches.append(tell(feed, Notifiers(address).send, say, made.loop.state.seq))

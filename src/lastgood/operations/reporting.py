@@ -223,7 +223,10 @@ def way_back(
     loosens = [one.text for one in found if one.effect == "loosens"]
     wants = [f"it loosens security ({len(loosens)}): --accept-loosening"] if loosens else []
     wants += ["data would be lost: --accept-loss"] if loses else []
-    kept = [part for part in planned.source.parts if planned.source.parts[part] == planned.target.parts.get(part)]
+    before, after = planned.source.parts, planned.target.parts
+    kept = [part for part in before if before[part] == after.get(part)]
+    code = [part for part in sorted(before) if part not in kept and part.startswith(("function:", "service:"))]
+    written = [f"what {part} wrote (rows, queues, files, other systems)" for part in code]
     return {
         "from": planned.source.number,
         "to": planned.target.number,
@@ -231,7 +234,7 @@ def way_back(
         "why": planned.choice.why,
         "skipped": [list(skip) for skip in planned.choice.skipped],
         "reverts": [change(one) for one in found],
-        "keeps": [*sorted(kept), *stays_ahead, *stays_revoked],
+        "keeps": [*sorted(kept), *stays_ahead, *stays_revoked, *written],
         "loses": list(loses),
         "loosens": loosens,
         "blocked": [*blocked, *wants],

@@ -15,6 +15,8 @@ from lastgood.ports.artifacts import Recipe as Recipe
 from lastgood.ports.checks import Checked as Checked
 from lastgood.ports.checks import Checks as Checks
 from lastgood.ports.clock import Clock as Clock
+from lastgood.ports.crons import CronTrigger as CronTrigger
+from lastgood.ports.crons import Fired as Fired
 from lastgood.ports.driver import Driver as Driver
 from lastgood.ports.functions import FunctionAnswer as FunctionAnswer
 from lastgood.ports.functions import FunctionRequest as FunctionRequest

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from lastgood.effects.functions.cron_request import scheduled_event
 from lastgood.effects.functions.lambda_events import answer_of, event_of
 from lastgood.effects.functions.limits import Application, Receive, Send
 
@@ -94,6 +95,8 @@ class Handler:
     """``handler(event, context)`` as ASGI; a plain function runs on a thread, a coroutine on the loop."""
 
     name, version, memory_mb, timeout_s = "function", "$LATEST", 512, 30.0
+    cron_token = ""
+    """What proves that a request is the clock's: see ``cron_request``."""
 
     def __init__(self, handler: Callable[..., Any], pool: concurrent.futures.Executor) -> None:
         self._handler, self._pool = handler, pool
@@ -105,7 +108,9 @@ class Handler:
             return
         body = await whole_body(receive)
         request_id = str(uuid.uuid4())
-        event = event_of(scope, body, request_id=request_id, at=datetime.now(UTC))
+        event = scheduled_event(scope["headers"], self.cron_token, request_id) or event_of(
+            scope, body, request_id=request_id, at=datetime.now(UTC)
+        )
         ends_s = time.monotonic() + self.timeout_s
         context = Context(self.name, self.version, self.memory_mb, request_id, ends_s)
         if inspect.iscoroutinefunction(self._handler):
@@ -113,6 +118,8 @@ class Handler:
         else:
             loop = asyncio.get_running_loop()
             result = await loop.run_in_executor(self._pool, _called, self._handler, event, context)
+        if event.get("source") == "aws.events":
+            result = {"statusCode": 204}  # nobody is there to read what it returned
         status, headers, content = answer_of(result)
         headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -23,6 +23,7 @@ from lastgood.effects.functions.handlers import BadApplication, Handler, as_asgi
 from lastgood.effects.functions.limits import Limited, Limits
 
 SETTINGS = "LASTGOOD_WORKER"
+CRON_TOKEN = "LASTGOOD_CRON"  # noqa: S105 the name of a variable
 CANNOT_START, STUCK = 3, 75
 """Exit codes: it cannot be imported or started; a thread of it never came back."""
 _KEEP_ALIVE_S = 75
@@ -35,6 +36,7 @@ _GRACE_S = 60.0
 def main() -> int:
     """Serve until SIGTERM. What keeps it from starting goes to the log, as Python tells it."""
     settings = json.loads(os.environ.pop(SETTINGS))
+    cron_token = os.environ.pop(CRON_TOKEN, "")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     sys.path.insert(0, settings["folder"])
@@ -52,6 +54,7 @@ def main() -> int:
         return CANNOT_START
     if isinstance(app, Handler):
         app.name, app.version = settings["name"], settings["version"]
+        app.cron_token = cron_token
         app.memory_mb, app.timeout_s = settings["memory_mb"], settings["timeout_s"]
     code: int = asyncio.run(_serve(app, settings, threaded))
     return code

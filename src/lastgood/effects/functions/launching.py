@@ -11,8 +11,10 @@ from typing import Any
 from lastgood.config.model import Function, Health
 from lastgood.effects.artifacts.building import tail
 from lastgood.effects.functions.activator import ORDER, Order
+from lastgood.effects.functions.cron_request import token_of
 from lastgood.effects.functions.python_runtime import interpreter, python_argv, server_folder
 from lastgood.effects.functions.worker_runtime import worker_argv
+from lastgood.effects.functions.wrangler import TOKEN
 from lastgood.effects.instances.launch import Launch
 from lastgood.ports import ProcessSpec
 
@@ -48,10 +50,15 @@ def launch_function(
         logs / "services",
         Activated(),
         {**env, ORDER: json.dumps(asdict(order), sort_keys=True)},
-        secret_env,
+        {**secret_env, **cron_env(root, version, function)},
         function.drain_s,
         function.smoke,
     )
+
+
+def cron_env(root: Path, version: tuple[str, str], function: Function) -> dict[str, str]:
+    """The variable by which a function knows that a request is the clock's; a Worker's crons stand in its bundle."""
+    return {TOKEN: token_of(root, *version)} if function.crons or function.runtime == "worker" else {}
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def launch_preview(
         str(where.log(name, digest)),
         "instance",
         {**env, ORDER: json.dumps(asdict(order), sort_keys=True), "PORT": str(port)},
-        secret_env,
+        {**secret_env, **cron_env(where.root, version, function)},
         str(bundle),
         restart="never",
         grace_s=function.drain_s,

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lastgood.effects.functions.worker_runtime import BUILT, CONFIG, find_esbuild
+from lastgood.effects.functions.worker_entry import entry
+from lastgood.effects.functions.worker_runtime import BUILT, CONFIG, CRONS, find_esbuild
 from lastgood.effects.functions.wrangler import FILES, Project, config_text, read_project
 from lastgood.errors import Refused
 
+_ENTRY = "entry.js"
 _NODE = (
     *("assert", "async_hooks", "buffer", "crypto", "dns", "diagnostics_channel", "events", "http", "https", "net"),
     *("os", "path", "process", "querystring", "stream", "string_decoder", "timers", "tls", "url", "util", "zlib"),
@@ -31,7 +33,10 @@ def build_worker(folder: Path, environment: tuple[str, ...] = ()) -> None:
     fetched = _fetch_packages(folder)
     built = folder / BUILT
     built.mkdir()
-    _bundle(folder, project)
+    if project.crons:
+        (built / CRONS).write_text(json.dumps(dict(project.crons)))
+        (built / _ENTRY).write_text(entry(f"../{project.main}"))
+    _bundle(folder, project, f"{BUILT}/{_ENTRY}" if project.crons else project.main)
     (built / CONFIG).write_text(config_text(project, environment, "index.js"))
     if fetched:
         shutil.rmtree(folder / "node_modules")
@@ -58,10 +63,10 @@ def _fetch_packages(folder: Path) -> bool:
     return True
 
 
-def _bundle(folder: Path, project: Project) -> None:
+def _bundle(folder: Path, project: Project, entry: str) -> None:
     command = [
         find_esbuild(),
-        project.main,
+        entry,
         "--bundle",
         "--format=esm",
         "--target=es2022",

@@ -12,6 +12,7 @@ from lastgood.errors import Unavailable
 BUILT = ".worker"
 """Where the bundle holds the one module and the configuration that were made of the project."""
 CONFIG = "config.capnp"
+CRONS = "crons.json"
 _WHERE = ".cache/lastgood/npm"
 _MACHINES = {"x86_64": ("linux-64", "linux-x64"), "aarch64": ("linux-arm64", "linux-arm64")}
 

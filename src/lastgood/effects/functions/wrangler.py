@@ -8,15 +8,18 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from lastgood.config.crons import of_worker
 from lastgood.errors import Refused
 
+TOKEN = "LASTGOOD_CRON"  # noqa: S105 the name of a variable
+"""The variable that holds what a request of ours proves itself with: see ``effects/functions/crons.py``."""
 FILES = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TRAILING = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
-_TAKEN = {"name", "main", "compatibility_date", "compatibility_flags", "vars", "minify", "define"}
+_TAKEN = {"name", "main", "compatibility_date", "compatibility_flags", "vars", "minify", "define", "triggers"}
 _ELSEWHERE = {
     "$schema": "",
     "routes": "routes stand in lastgood.yaml",
@@ -47,6 +50,8 @@ class Project:
     minify: bool
     define: Mapping[str, str]
     warnings: tuple[str, ...]
+    crons: Mapping[str, str] = field(default_factory=dict)
+    """Schedules as they are written, and as a crontab would have them; in UTC."""
 
 
 def read_project(file: str, text: str) -> Project:
@@ -69,12 +74,28 @@ def read_project(file: str, text: str) -> Project:
     for key, value in (("vars", variables), ("define", define)):
         if not isinstance(value, dict):
             wrong.append(f"`{key}` has to be a mapping")
+    crons = _crons(raw.get("triggers", {}), wrong)
     if wrong:
         raise Refused("\n".join(wrong), where=file, next="take it out or mend it; lastgood.yaml has routes and limits")
     warnings = tuple(
         f"{file}: `{key}` has no meaning here: {why}" for key, why in _ELSEWHERE.items() if key in raw and why
     )
-    return Project(str(main), str(date), tuple(flags), variables, bool(raw.get("minify")), define, warnings)
+    minify = bool(raw.get("minify"))
+    return Project(str(main), str(date), tuple(flags), variables, minify, define, warnings, crons)
+
+
+def _crons(triggers: Any, wrong: list[str]) -> dict[str, str]:
+    said = triggers.get("crons", []) if isinstance(triggers, dict) and not triggers.keys() - {"crons"} else None
+    if not isinstance(said, list) or not all(isinstance(text, str) for text in said):
+        wrong.append("`triggers` has to be a mapping with `crons`, a list of schedules")
+        return {}
+    found = {}
+    for text in said:
+        try:
+            found[text] = of_worker(text)
+        except ValueError as error:
+            wrong.append(f"`triggers.crons`: {error}")
+    return found
 
 
 def _plain(text: str) -> str:
@@ -86,7 +107,8 @@ def _plain(text: str) -> str:
 def config_text(project: Project, environment: tuple[str, ...], module: str) -> str:
     """The configuration of workerd; values of ``environment`` come from its environment when it starts."""
     bindings = [_binding(name, value) for name, value in sorted(project.variables.items()) if name not in environment]
-    bindings += [f"(name = {_text(name)}, fromEnvironment = {_text(name)})" for name in environment]
+    told = (*environment, TOKEN) if project.crons else environment
+    bindings += [f"(name = {_text(name)}, fromEnvironment = {_text(name)})" for name in told]
     flags = ", ".join(_text(flag) for flag in project.flags)
     return f"""\
 using Workerd = import "/workerd/workerd.capnp";

@@ -11,6 +11,7 @@ import typer
 from lastgood.errors import ConfigError, Failed, Problem, UsageError
 from lastgood.interfaces.cli import logs as log_pages
 from lastgood.interfaces.cli.session import Session
+from lastgood.interfaces.cli.text import columns, milliseconds
 from lastgood.interfaces.cli.verb import group, verb
 
 if TYPE_CHECKING:
@@ -137,6 +138,34 @@ def invoke(
     }
     session.give(value, [f"{answer.status}  {name} {chosen.digest[:12]} at {address}", *text.splitlines()])
     return Failed.exit_code if answer.status >= 500 else 0
+
+
+@verb(app, "crons")
+def crons(session: Session, name: SomeName = None) -> None:
+    """When functions run by themselves, in UTC: the last time of each, how that ended, and the next time.
+
+    Those of the live release run, each at most once at a time. Times that nobody watched, because no controller ran,
+    are counted and not made up for.
+    """
+    from lastgood.bootstrap.crons import cron_record
+    from lastgood.effects.cron_record import CronFile
+
+    found = CronFile(cron_record(session.places)).read().get("triggers", [])
+    mine = [one for one in found if name in (None, one["name"])]
+    lines = columns([_cron(one) for one in mine])
+    session.give({"crons": mine}, lines or ["the live release has no function that runs by the clock"])
+
+
+def _cron(found: dict[str, Any]) -> list[str]:
+    run = found["run"]
+    asked = "" if found["path"] == "/" else f" {found['path']}"
+    last = "not yet"
+    if run is not None:
+        took = f" in {milliseconds(run['took_ms'])}" if run["took_ms"] else ""
+        told = f" ({run['detail']})" if run["detail"] else ""
+        last = f"last {run['at'][:16]} {run['outcome']}{took}{told}"
+    missed = f"missed {run['missed']}" if run is not None and run["missed"] else ""
+    return [f"{found['name']}{asked}", found["said"], found["digest"][:12], last, f"next {found['next'][:16]}", missed]
 
 
 @verb(app, "logs")
