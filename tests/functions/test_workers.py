@@ -118,7 +118,9 @@ def test_a_module_that_throws_when_it_is_loaded_does_not_start(project: Path) ->
         assert "no such table" in function.said()
 
 
-@pytest.mark.parametrize("key", ["kv_namespaces", "r2_buckets", "durable_objects", "queues", "ai", "d1_databases", "env"])
+@pytest.mark.parametrize(
+    "key", ["kv_namespaces", "r2_buckets", "durable_objects", "queues", "ai", "d1_databases", "env"]
+)
 def test_what_is_not_provided_is_refused_by_name(key: str) -> None:
     with pytest.raises(Refused, match=f"`{key}` is not provided here"):
         read_project("wrangler.toml", HEAD + f'[{key}]\nbinding = "X"\n')
