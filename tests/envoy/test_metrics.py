@@ -140,7 +140,7 @@ async def test_requests_of_guarded_routes_count_as_their_releases_too(machine: M
         assert after[2] - before.get(2, 0) == 2
 
 
-async def test_requests_that_a_header_forces_to_a_release_are_not_measured(machine: Machine) -> None:
+async def test_9_requests_that_a_header_forces_to_a_release_are_not_measured(machine: Machine) -> None:
     """Else any client could force a rollback, or mask one; that they were served is known all the same."""
     async with serving(machine) as (proxies, measurements, _):
         before, requests = (await measurements.read())["one"].arms, await proxies.requests()

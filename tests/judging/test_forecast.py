@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from lastgood.config.bake import Bake
+from lastgood.config.model import Service
 from lastgood.health.dispersion import UNKNOWN
 from lastgood.health.history import HOUR, Past, learn
 from lastgood.health.reading import EDGES_MS, Counts, ProxyReading, Reading
 from lastgood.health.record import Case, write_case, write_line
 from lastgood.health.terms import Terms
-from lastgood.interfaces.cli import render_plan
+from lastgood.interfaces.cli import deploy, render_plan
+from lastgood.operations.deploy import DeployAsk
+from lastgood.operations.terms import first_share
+from tests.envoy.test_compiled import configuration
 from tests.judging.court import court
 
 
@@ -68,3 +73,29 @@ async def test_where_nothing_is_known_it_says_nothing() -> None:
         await it.first()
         it.made.verbs.evidence = it.evidence
         assert (await it.made.verbs.plan_deploy("main"))["forecast"] == ""
+
+
+async def test_a_deployment_says_it_for_the_share_that_it_begins_with() -> None:
+    async with court() as it:
+        it.made.verbs.evidence = it.evidence
+        await it.second(paths=("/new/*", "/*"))
+        await it.seconds(60)
+        await it.made.at_rest()
+        it.commit("/third/*")
+        found = await it.made.verbs.deploy("main", DeployAsk(by="test", percent=20.0))
+        assert found["forecast"].endswith("with 20% of it on the new release")
+        assert found["forecast"] in deploy.begun(found)
+
+
+def test_the_first_share_is_what_was_asked_for_the_canarys_or_all_but_what_is_held_back() -> None:
+    canary = {"steps": ["10%", "50%"], "hold": "1m"}
+    service = Service.model_validate({"source": ".", "command": ["x"], "strategy": {"canary": canary}})
+    plain, climbing, held = (
+        configuration(),
+        configuration(("service:a", service)),
+        configuration(("bake:bake", Bake.model_validate({"hold_back": "5%"}))),
+    )
+    assert first_share(plain, 20.0) == 20.0
+    assert first_share(climbing, 100.0) == 10.0
+    assert first_share(held, 100.0) == 95.0
+    assert first_share(plain, 100.0) == 5.0

@@ -75,9 +75,19 @@ def _inside(share: float) -> float:
     return min(max(share, 1e-6), 0.9)
 
 
-def promised(terms: Terms, past: Past) -> str:
-    """What can be found at this traffic; a sentence that says so where nothing is known of it."""
+def promised(terms: Terms, past: Past, percent: float = 5.0) -> str:
+    """What can be found at this traffic and share; a sentence that says so where nothing is known of it."""
     if past.per_second <= 0:
         return "nothing is known of the traffic yet"
-    found = forecast.forecast(0.05, past.per_second, past.base, terms)
-    return forecast.told(found, past.per_second) + ", with 5% of it on the new release"
+    found = forecast.forecast(percent / 100, past.per_second, past.base, terms)
+    return forecast.told(found, past.per_second) + f", with {percent:g}% of it on the new release"
+
+
+def first_share(configuration: Configuration, percent: float) -> float:
+    """The percentage that a release begins with: as asked for, by its canaries, or all but what is held back."""
+    if percent < 100:
+        return percent
+    canaries = [made.strategy.canary for made in configuration.services.values() if made.strategy.canary is not None]
+    if any(canary.steps for canary in canaries):
+        return min(step for canary in canaries for step in canary.steps)
+    return 100.0 - configuration.bake.hold_back if configuration.bake.hold_back else 5.0

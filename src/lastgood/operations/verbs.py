@@ -27,7 +27,7 @@ from lastgood.operations.restarts import WhyNotStartable, not_startable, restart
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.rulings import JUDGE
 from lastgood.operations.schema_losses import refuse_losses, schema_losses, stays_ahead
-from lastgood.operations.terms import past_of, promised, terms_for
+from lastgood.operations.terms import first_share, past_of, promised, terms_for
 from lastgood.operations.verdicts import explain
 from lastgood.operations.world import Outcome, View
 from lastgood.ports import Evidence, Journal, Measurements, ProxyState
@@ -74,12 +74,14 @@ class Verbs:
         restarting = self._restarts(drafted)
         answer = await self.loop.ask(partial(self._deploy, drafted, ask))
         await self._give_way(answer)
-        uncommitted, changes = await asyncio.gather(
+        uncommitted, changes, forecast = await asyncio.gather(
             asyncio.to_thread(drafting.uncommitted, drafted),
             asyncio.to_thread(self._changes_to_live, answer),
+            asyncio.to_thread(self._forecast, drafted.configuration, ask.percent),
         )
         told = reporting.drafted(replace(drafted, uncommitted=uncommitted))
-        return {**answer, **told, "changes": changes, "restarts": restarting if answer["deployment"] else []}
+        restarting = restarting if answer["deployment"] else []
+        return {**answer, **told, "changes": changes, "restarts": restarting, "forecast": forecast}
 
     def _restarts(self, drafted: Drafted) -> list[str]:
         live, draft = live_now(self.loop.state), drafted.draft
@@ -132,12 +134,13 @@ class Verbs:
         told["forecast"] = await asyncio.to_thread(self._forecast, drafted.configuration)
         return {"changes": changes, **told, **reporting.drafted(drafted)}
 
-    def _forecast(self, configuration: Configuration) -> str:
+    def _forecast(self, configuration: Configuration, percent: float = 100.0) -> str:
         """How long a regression takes to find at this traffic; empty where nothing is known of it."""
         if self.evidence is None:
             return ""
         past = past_of(self.loop.state, self.evidence)
-        return promised(terms_for(configuration, past, new_code=False), past) if past.per_second else ""
+        terms, share = terms_for(configuration, past, new_code=False), first_share(configuration, percent)
+        return promised(terms, past, share) if past.per_second else ""
 
     async def check(self, revision: str) -> dict[str, Any]:
         """Read and check a revision; raises ``ConfigError`` with every problem."""

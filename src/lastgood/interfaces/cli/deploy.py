@@ -85,4 +85,5 @@ def begun(answer: Mapping[str, Any]) -> list[str]:
     if answer.get("same_as") is not None:
         lines.append(f"its content is that of r{answer['same_as']}, which is good: it needs no trial")
     nothing = "" if answer.get("restarts") else "  what it serves is not different"
-    return [*lines, *render_changes.changes(answer["changes"], nothing), *render_changes.restarts(answer)]
+    lines += [*render_changes.changes(answer["changes"], nothing), *render_changes.restarts(answer)]
+    return [*lines, answer["forecast"]] if answer.get("forecast") else lines
