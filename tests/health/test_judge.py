@@ -172,6 +172,35 @@ def test_7_retries_hide_nothing() -> None:
     assert at_s < 15
 
 
+def test_7_a_shield_that_rescues_every_user_does_not_rescue_the_release() -> None:
+    """Each answer is the old version's: with none of its own it is dead, warm or not."""
+    rescued = [
+        replace(tick, sides=(_shielded(tick.sides[0]), tick.sides[1]))
+        for tick in ticks(12, 60, Side(steady(1.0)), WELL)
+    ]
+    dead, at_s = judged(replace(FULL, shielded=True, warm_up_s=20.0), rescued)
+    assert dead.veto
+    assert at_s <= 3
+    half = [
+        replace(tick, sides=(_shielded(tick.sides[0]), tick.sides[1]))
+        for tick in ticks(13, 60, Side(steady(0.5)), WELL)
+    ]
+    found, _ = judged(replace(FULL, shielded=True), half)
+    assert found.outcome == "bad"
+    assert 0.3 < found.failures[0] / found.requests[0] < 0.7
+
+
+def test_7_a_shield_makes_nobody_bad_who_is_as_good() -> None:
+    """Ordinary retries on both sides count alike."""
+    side = Side(steady(0.05))
+    for seed in range(15):
+        stream = [
+            replace(tick, sides=(_shielded(tick.sides[0]), _shielded(tick.sides[1])))
+            for tick in ticks(seed, 200, side, side)
+        ]
+        assert judged(replace(FULL, shielded=True), stream)[0].outcome != "bad"
+
+
 def _shielded(arm: Arm) -> Arm:
     counts = arm.counts
     rescued = replace(counts, attempts=counts.attempts + counts.failed, retried=counts.failed, failed=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import pytest
 
@@ -65,6 +66,13 @@ def bad_answers(load: Load, is_bad: Callable[[object], bool]) -> tuple[float, fl
     return sent[0], sent[-1], len(sent)
 
 
+def converged_s(shop: Shop) -> float:
+    """When it was seen that the release that was left gets nothing any more, by the clock of the answers."""
+    ends = [event for event in shop.ask("report", "d2")["timeline"] if event.get("step") == "converged"]
+    at = datetime.fromisoformat([event for event in ends if event["kind"] == "StepEnded"][-1]["at"])
+    return at.timestamp() - time.time() + time.monotonic()
+
+
 @pytest.mark.parametrize(("fails", "within_s"), [(1.0, 8.0), (0.2, 20.0)])
 def test_a_release_that_fails_goes_back(shop: Shop, sides: tuple[Moody, Moody], fails: float, within_s: float) -> None:
     sides[1].fails = fails
@@ -77,7 +85,9 @@ def test_a_release_that_fails_goes_back(shop: Shop, sides: tuple[Moody, Moody], 
     assert found["verdict"] == "bad"
     assert found["measured"]["replay"] == "same"  # type: ignore[index]
     assert last - first <= within_s
-    print(f"\n{fails:.0%} failing: {last - first:.2f} s from the first bad answer to the last, {many} of them")
+    settled_s = converged_s(shop) - first
+    print(f"\n{fails:.0%} failing: {last - first:.2f} s from the first bad answer to the last, {many} of them;")
+    print(f"  {settled_s:.2f} s to the proof by counters that nothing goes to it any more")
 
 
 def test_a_release_that_is_twice_as_slow_goes_back(shop: Shop, sides: tuple[Moody, Moody]) -> None:
@@ -102,15 +112,21 @@ def test_a_release_that_never_answers_goes_back(shop: Shop, sides: tuple[Moody, 
     assert found["verdict"] == "bad"
 
 
-def test_a_healthy_release_becomes_known_good_by_evidence(shop: Shop, sides: tuple[Moody, Moody]) -> None:
+def test_healthy_releases_become_known_good_by_evidence(shop: Shop, sides: tuple[Moody, Moody]) -> None:
+    """Three in a row, each beside the one before."""
     with shop.load(*PROBES, per_second=25.0) as load:
         time.sleep(1.0)
-        release(shop, sides[1], "95%")
-        eventually(lambda: shop.status(), lambda found: found["deployment"] is None, within_s=60)
-    assert shop.live == 2
-    found = shop.ask("verdict", "r2")
-    assert (found["verdict"], found["basis"]) == ("good", "measured")
-    assert found["measured"]["replay"] == "same"
+        for number, side in enumerate((sides[1], sides[0], sides[1]), 2):
+            began_s = time.monotonic()
+            changed = text(shop, side).replace("to: side,", f"to: side, timeout: {number}s,")
+            shop.commit(changed)
+            shop.ok("deploy", "--percent", "95%", "--no-wait")
+            eventually(lambda: shop.status(), lambda found: found["deployment"] is None, within_s=60)
+            assert shop.live == number
+            found = shop.ask("verdict", f"r{number}")
+            assert (found["verdict"], found["basis"]) == ("good", "measured")
+            assert found["measured"]["replay"] == "same"
+            print(f"\nr{number} known good after {time.monotonic() - began_s:.1f} s")
     assert not load.failed()
 
 

@@ -15,7 +15,7 @@ from lastgood.health.certainty import Certainty, Shared
 from lastgood.health.objectives import Limit
 from lastgood.health.streams import Compared, Latency, Volume, errors_of, refused_of
 from lastgood.health.terms import Terms
-from lastgood.health.ticks import Tick
+from lastgood.health.ticks import Tick, unshielded
 
 Outcome = Literal["bad", "good", "undecided"]
 DOUBT = 10.0
@@ -82,6 +82,8 @@ class Judge:
             self.now = self._assess()
             return self.now
         self._blind_s = 0.0
+        if self.terms.shielded:
+            tick = unshielded(tick)
         self._count(tick)
         if tick.percent > self._percent and tick.percent > 0:
             self._risen_s = tick.at_s

@@ -34,7 +34,8 @@ class Terms:
     how much failures come in clusters. After each rise of its share a release is not judged for ``warm_up_s``, save by
     vetoes. ``at_least_s`` must be watched and ``enough`` requests seen before it can be good; ``row`` failures in a row
     (more where failures come in clusters) are a veto. ``references`` are shares that known good releases stayed
-    below, for when there is no baseline.
+    below, for when there is no baseline. Where the candidate is ``shielded`` an attempt that failed is followed by
+    one on the baseline's side: that the user got an answer says nothing about the candidate.
     """
 
     alpha: float = 1e-3
@@ -51,6 +52,7 @@ class Terms:
     references: Mapping[str, float] = field(default_factory=dict)
     objectives: tuple[Objective, ...] = ()
     routes: tuple[str, ...] = ()
+    shielded: bool = False
 
 
 def write_terms(terms: Terms) -> dict[str, Any]:

@@ -66,6 +66,21 @@ class Tick:
         return self.seen == 0
 
 
+def unshielded(tick: Tick) -> Tick:
+    """As if nobody had been rescued, on both sides alike: a request with a failed attempt is one that failed."""
+
+    def bare(pair: Pair) -> Pair:
+        return _bare(pair[0]), _bare(pair[1])
+
+    return replace(tick, sides=bare(tick.sides), routes={name: bare(pair) for name, pair in tick.routes.items()})
+
+
+def _bare(arm: Arm) -> Arm:
+    counts = arm.counts
+    failed = min(counts.answered, counts.failed + counts.retried)
+    return replace(arm, counts=replace(counts, attempts=counts.attempts - counts.retried, failed=failed, retried=0))
+
+
 class Meter:
     """Turns readings into ticks for one candidate (``r12``) against one baseline (``r11``).
 

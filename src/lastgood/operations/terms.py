@@ -39,6 +39,7 @@ def terms_for(configuration: Configuration, past: Past, *, new_code: bool) -> Te
         references=past.references,
         objectives=limits_of(bake),
         routes=routes,
+        shielded=any(made.strategy.canary and made.strategy.canary.shield for made in configuration.services.values()),
     )
 
 
