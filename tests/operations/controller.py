@@ -14,6 +14,7 @@ from lastgood.operations.configurations import Configurations
 from lastgood.operations.drafting import Drafting
 from lastgood.operations.follow import Follower
 from lastgood.operations.loop import Loop
+from lastgood.operations.rehearsing import Trials
 from lastgood.operations.verbs import Verbs
 from lastgood.operations.world import World
 from lastgood.ports import Driver
@@ -90,6 +91,11 @@ class Controlled:
         await self.until(resting)
 
 
+async def nothing_starts(name: str, digest: str, release: int) -> float:
+    """There are no services here."""
+    raise AssertionError(name)
+
+
 Drivers = Callable[[Configurations, Callable[[], Loop]], Mapping[str, Driver]]
 
 
@@ -109,6 +115,7 @@ async def controlled(
     loop = Loop(world, fold(journal.read()), on_event=events.append)
     drafting = Drafting(repository, lambda reference: True)
     verbs = Verbs(loop, journal, configurations, drafting, proxies.states)
+    verbs.trials = Trials(gateway.try_alone, nothing_starts)
     loop.recover(1)
     await gateway.restore(loop.state.served, loop.state.accepted)
     running = asyncio.create_task(loop.run())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lastgood.effects.envoy.proxies import EnvoyProxies
     from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.git.driver import GitDriver
+    from lastgood.effects.instances.aside import Aside
     from lastgood.effects.journal.sqlite import SqliteJournal
     from lastgood.effects.services import ServiceDriver
     from lastgood.errors import Damaged
@@ -41,6 +42,7 @@ class Controller:
     proxies: EnvoyProxies
     gateway: GatewayDriver
     services: ServiceDriver
+    aside: Aside
     loop: Loop
     verbs: Verbs
     processes: Processes | None
@@ -124,10 +126,12 @@ def make_controller(
     from lastgood.effects.envoy.log_tail import log_tail
     from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.git.driver import GitDriver
+    from lastgood.effects.instances.aside import Aside
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.loop import Loop
+    from lastgood.operations.rehearsing import Trials
     from lastgood.operations.verbs import Verbs
     from lastgood.operations.world import World
     from lastgood.release.release import services_of
@@ -162,9 +166,24 @@ def make_controller(
     loop = Loop(World(clock, journal, parts), state, on_event=on_event, damage=damage)
     verbs = Verbs(loop, journal, configurations, drafting, proxies.states, why, why_unusable(secrets), databases)
     verbs.look_again = partial(_look_again, places, git)
-    verbs.why_not_startable = make_launches(places, configurations, secrets, lambda: loop).why_not
+    launches = make_launches(places, configurations, secrets, lambda: loop)
+    verbs.why_not_startable = launches.why_not
+    aside = Aside(supervisor, launches.launch, redact=secrets.redactor.redact)
+    verbs.trials = Trials(gateway.try_alone, aside.start)
     return Controller(
-        places, options, clock, journal, configurations, proxies, gateway, services, loop, verbs, processes, expected
+        places,
+        options,
+        clock,
+        journal,
+        configurations,
+        proxies,
+        gateway,
+        services,
+        aside,
+        loop,
+        verbs,
+        processes,
+        expected,
     )
 
 

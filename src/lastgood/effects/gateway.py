@@ -82,6 +82,10 @@ class GatewayDriver:
         except Conflict:
             pass  # a step began meanwhile
 
+    async def try_alone(self, number: int) -> None:
+        """Show a release's routes to a proxy without traffic. Raises ``Rejected`` with its words, ``Unavailable``."""
+        await self._proxies.preflight(Traffic(await self._generation(number)))
+
     async def _serve(self, traffic: Traffic) -> Convergence:
         proof = await self._proxies.serve(traffic)
         generations = [traffic.base, *([traffic.candidate] if traffic.candidate else [])]

@@ -107,6 +107,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         _keep_supervisor(made),
         watch_certificates(made.loop, made.configurations, made.gateway.refresh),
         sweep(made.loop),
+        made.aside.sweep(),
         made.services.watch(),
         watch_failing(made.loop, made.services.observe),
         keep_collecting(

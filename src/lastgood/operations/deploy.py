@@ -45,6 +45,7 @@ class DeployAsk:
     confirm_within_s: float | None = None
     force: bool = False
     accept_loss: bool = False
+    accept_blocked: bool = False
     automatic: bool = False
     basis: str | None = None
 

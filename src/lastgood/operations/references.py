@@ -42,3 +42,18 @@ def _unusable_keys(configuration: Configuration, why: WhyUnusable) -> list[str]:
 def unusable(configuration: Configuration, why: WhyUnusable) -> list[str]:
     """What keeps a release from serving."""
     return [*_unusable_keys(configuration, why), *_unusable_functions(configuration, why)]
+
+
+def without_value(configuration: Configuration, why: WhyUnusable) -> list[tuple[str, str]]:
+    """``(reference, who needs it and why it has no value)``: without these a release cannot be started again."""
+    needed: dict[str, str] = {}
+    for name, listener in configuration.listeners.items():
+        if listener.tls is not None:
+            needed.setdefault(listener.tls.key, f"listener {name}")
+    for kind, running in (("service", configuration.services), ("function", configuration.functions)):
+        for name, each in running.items():
+            for reference in sorted(each.environment.values()):
+                if reference.startswith("secret:"):
+                    needed.setdefault(reference, f"{kind} {name}")
+    found = ((reference, who, why(reference)) for reference, who in needed.items())
+    return [(reference, f"{who} needs it: it {reason}") for reference, who, reason in found if reason is not None]

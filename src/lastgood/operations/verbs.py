@@ -21,8 +21,9 @@ from lastgood.operations.deploy import DeployAsk, Draft, deploy, is_at_ease
 from lastgood.operations.drafting import Drafted, Drafting
 from lastgood.operations.loop import Loop
 from lastgood.operations.only import Shelf, plan_only, rollback_only
-from lastgood.operations.proofs import refuse_unproven, warnings_of
+from lastgood.operations.proofs import proofs_of, refuse_unproven, warnings_of
 from lastgood.operations.references import WhyUnusable, unusable, unusable_clients
+from lastgood.operations.rehearsing import Coming, Rehearsing, Trials, WayBack, refuse_blocked
 from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.rulings import JUDGE
@@ -55,11 +56,19 @@ class Verbs:
     why_not_startable: WhyNotStartable = lambda name, release: None
     measurements: Measurements | None = None
 
+    trials: Trials | None = None
+    """What a rehearsal may try; None for those who only look."""
+
     look_again: Callable[[], tuple[Drafting | None, str]] | None = None
     """Opens a repository that was away at the start."""
 
     def __post_init__(self) -> None:
         self.comparisons = Comparisons(self.configurations)
+
+    @property
+    def rehearsing(self) -> Rehearsing:
+        """What proves a way back."""
+        return Rehearsing(self.configurations, self.why_unusable, self.why_not_startable, self.proxies)
 
     # --- forward -----------------------------------------------------------------------------------------------
 
@@ -70,9 +79,13 @@ class Verbs:
         if drafted.preparations:
             drafted = await asyncio.to_thread(drafted.prepared)
             drafted = replace(drafted, warnings=(*drafted.warnings, *warnings_of(drafted)))
-        await asyncio.to_thread(self.journal.put_contents, drafted.contents)
+        coming = Coming(drafted.draft.parts, proofs_of(drafted))
+        back, _ = await asyncio.gather(
+            asyncio.to_thread(self.rehearsing.quick, coming, self.loop.view()),
+            asyncio.to_thread(self.journal.put_contents, drafted.contents),
+        )
         restarting = self._restarts(drafted)
-        answer = await self.loop.ask(partial(self._deploy, drafted, ask))
+        answer = await self.loop.ask(partial(self._deploy, drafted, ask, back))
         await self._give_way(answer)
         uncommitted, changes, forecast = await asyncio.gather(
             asyncio.to_thread(drafting.uncommitted, drafted),
@@ -80,8 +93,9 @@ class Verbs:
             asyncio.to_thread(self._forecast, drafted.configuration, ask.percent),
         )
         told = reporting.drafted(replace(drafted, uncommitted=uncommitted))
-        restarting = restarting if answer["deployment"] else []
-        return {**answer, **told, "changes": changes, "restarts": restarting, "forecast": forecast}
+        begun = answer["deployment"] is not None
+        told |= {"forecast": forecast, "way_back": back.told() if back is not None and begun else None}
+        return {**answer, **told, "changes": changes, "restarts": restarting if begun else []}
 
     def _restarts(self, drafted: Drafted) -> list[str]:
         live, draft = live_now(self.loop.state), drafted.draft
@@ -96,7 +110,7 @@ class Verbs:
                 return
             await asyncio.sleep(GIVE_WAY_S / GIVE_WAY_LOOKS)
 
-    def _deploy(self, drafted: Drafted, ask: DeployAsk, view: View) -> Outcome:
+    def _deploy(self, drafted: Drafted, ask: DeployAsk, back: WayBack | None, view: View) -> Outcome:
         def store(release: Release, entries: Mapping[str, str]) -> str:
             digest = self.journal.put_release(release, entries)
             if entries == drafted.draft.entries:  # else a part of it is held, and is another one's
@@ -104,6 +118,7 @@ class Verbs:
             return digest
 
         refuse_unproven(drafted, view, accept_loss=ask.accept_loss)
+        refuse_blocked(back, view, drafted.draft.parts, accept_blocked=ask.accept_blocked)
         return deploy(drafted.draft, ask, store, view, self.journal.entries)
 
     def _shelf(self) -> Shelf:
@@ -155,6 +170,23 @@ class Verbs:
                 next="mend it; lastgood rollback works without it",
             )
         return self.drafting
+
+    async def rehearse(self, revision: str, *, quick: bool = False) -> dict[str, Any]:
+        """Prove the way back from a revision, or from what is ``live``; ``quick``: only as far as a deployment does."""
+        coming: Coming | None = None
+        if revision != "live":
+            drafted = await asyncio.to_thread(self._drafting().draft, revision)
+            drafted = await asyncio.to_thread(drafted.prepared)
+            coming = Coming(drafted.draft.parts, proofs_of(drafted))
+        await self.loop.freshen()
+        view = self.loop.view()
+        if quick and coming is not None:
+            found = await asyncio.to_thread(self.rehearsing.quick, coming, view)
+        elif self.trials is None:
+            raise Unavailable("nothing can be tried without a controller", next="lastgood up --detach, then again")
+        else:
+            found = await self.rehearsing.whole(coming, view, self.trials)
+        return {"revision": revision, "way_back": found.told() if found is not None else None}
 
     # --- back --------------------------------------------------------------------------------------------------
 

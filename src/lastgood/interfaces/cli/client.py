@@ -18,6 +18,7 @@ from lastgood.settings import Places
 LOOK_S = 10.0
 MOVE_S = 20.0
 DRAFT_S = 120.0
+REHEARSE_S = 1800.0
 """Reading a large revision for the first time may take this long."""
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from lastgood.interfaces.cli import render_changes
+from lastgood.interfaces.cli import render_changes, render_rehearsal
 from lastgood.interfaces.cli.asking import only_controller
 from lastgood.interfaces.cli.client import DRAFT_S
 from lastgood.interfaces.cli.following import finish
-from lastgood.interfaces.cli.options import AcceptLoss, Basis, Goal, NoWait, Why, percentage, seconds
+from lastgood.interfaces.cli.options import AcceptBlocked, AcceptLoss, Basis, Goal, NoWait, Why, percentage, seconds
 from lastgood.interfaces.cli.session import Session, without_nothing
 
 
@@ -33,6 +33,7 @@ def deploy(
         bool, typer.Option("--force", help="Deploy content that is held because it made a release bad; needs -m.")
     ] = False,
     accept_loss: AcceptLoss = False,
+    accept_blocked: AcceptBlocked = False,
     basis: Basis = None,
     wait: Annotated[
         Goal,
@@ -56,6 +57,7 @@ def deploy(
             "confirm_within_s": seconds(confirm_within, "--confirm-within"),
             "force": force,
             "accept_loss": accept_loss or None,
+            "accept_blocked": accept_blocked or None,
             "basis": basis,
         }
     )
@@ -86,4 +88,7 @@ def begun(answer: Mapping[str, Any]) -> list[str]:
         lines.append(f"its content is that of r{answer['same_as']}, which is good: it needs no trial")
     nothing = "" if answer.get("restarts") else "  what it serves is not different"
     lines += [*render_changes.changes(answer["changes"], nothing), *render_changes.restarts(answer)]
-    return [*lines, answer["forecast"]] if answer.get("forecast") else lines
+    if answer.get("forecast"):
+        lines.append(answer["forecast"])
+    back = answer.get("way_back")
+    return lines if back is None else [*lines, *render_rehearsal.way_back(back)]

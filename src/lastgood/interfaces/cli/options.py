@@ -17,6 +17,9 @@ Basis = Annotated[
 AcceptLoss = Annotated[
     bool, typer.Option("--accept-loss", help="Migrations may lose the rows that are named in the refusal.")
 ]
+AcceptBlocked = Annotated[
+    bool, typer.Option("--accept-blocked", help="Deploy even where the way back is blocked (`lastgood rehearse`).")
+]
 Only = Annotated[
     str | None,
     typer.Option("--only", metavar="PART", help="Take one part back (service:catalog) and leave the rest as it is."),

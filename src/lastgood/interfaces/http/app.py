@@ -59,6 +59,7 @@ class DeployBody(Body):
     confirm_within_s: float | None = Field(default=None, gt=0, le=30 * 86400)
     force: bool = False
     accept_loss: bool = False
+    accept_blocked: bool = False
     basis: str | None = None
 
 
@@ -114,6 +115,12 @@ class RevisionBody(Body):
     """``POST /v1/check`` and ``POST /v1/plan/deploy``."""
 
     revision: str = "HEAD"
+
+
+class RehearseBody(RevisionBody):
+    """``POST /v1/rehearse``; ``live`` is a revision, too. ``quick``: nothing is started or shown to a proxy."""
+
+    quick: bool = False
 
 
 class Control:
@@ -216,6 +223,10 @@ def _add_looks(app: FastAPI, verbs: Verbs, control: Control) -> None:
     @app.post("/v1/plan/deploy", summary="What a deployment would do")
     async def plan_deploy(body: RevisionBody) -> dict[str, Any]:
         return await verbs.plan_deploy(body.revision)
+
+    @app.post("/v1/rehearse", summary="Prove the way back from a revision; no request is affected")
+    async def rehearse(body: RehearseBody) -> dict[str, Any]:
+        return await verbs.rehearse(body.revision, quick=body.quick)
 
     @app.post("/v1/plan/rollback", summary="What a rollback would do")
     async def plan_rollback(body: RollbackBody) -> dict[str, Any]:
