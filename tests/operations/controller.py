@@ -96,6 +96,10 @@ async def nothing_starts(name: str, digest: str, release: int) -> float:
     raise AssertionError(name)
 
 
+async def nothing_left() -> None:
+    """Nothing was started."""
+
+
 Drivers = Callable[[Configurations, Callable[[], Loop]], Mapping[str, Driver]]
 
 
@@ -115,7 +119,7 @@ async def controlled(
     loop = Loop(world, fold(journal.read()), on_event=events.append)
     drafting = Drafting(repository, lambda reference: True)
     verbs = Verbs(loop, journal, configurations, drafting, proxies.states)
-    verbs.trials = Trials(gateway.try_alone, nothing_starts)
+    verbs.trials = Trials(gateway.try_alone, nothing_starts, nothing_left)
     loop.recover(1)
     await gateway.restore(loop.state.served, loop.state.accepted)
     running = asyncio.create_task(loop.run())

@@ -15,7 +15,7 @@ from lastgood.operations.service_maker import ServiceMaker
 from lastgood.release.observed import Fact
 from lastgood.release.step import Step
 from lastgood.testing.fake_artifacts import FakeArtifacts
-from tests.operations.controller import Controlled, controlled, text
+from tests.operations.controller import Controlled, controlled, nothing_left, text
 
 ME = DeployAsk(by="test")
 
@@ -86,7 +86,7 @@ async def test_routes_that_a_proxy_refuses_by_now_block_and_one_that_is_away_doe
             async def refuses(number: int, error: LastgoodError = error) -> None:
                 raise error
 
-            site.verbs.trials = Trials(refuses, nothing)
+            site.verbs.trials = Trials(refuses, nothing, nothing_left)
             check = (await site.verbs.rehearse("live"))["way_back"]["checks"][0]
             assert check["standing"] == standing
             assert error.what in check["says"]
@@ -138,7 +138,7 @@ class Site:
         assert shop.verbs.drafting is not None
         shop.verbs.drafting.makers = (ServiceMaker(FakeArtifacts()),)
         assert shop.verbs.trials is not None
-        shop.verbs.trials = Trials(shop.verbs.trials.routes, self.start)
+        shop.verbs.trials = Trials(shop.verbs.trials.routes, self.start, nothing_left)
         shop.verbs.why_unusable = self.missing.get
 
     async def start(self, name: str, digest: str, release: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lastgood.effects.envoy.proxies import EnvoyProxies
     from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.git.driver import GitDriver
-    from lastgood.effects.instances.aside import Aside
     from lastgood.effects.journal.sqlite import SqliteJournal
     from lastgood.effects.services import ServiceDriver
     from lastgood.errors import Damaged
@@ -42,7 +41,6 @@ class Controller:
     proxies: EnvoyProxies
     gateway: GatewayDriver
     services: ServiceDriver
-    aside: Aside
     loop: Loop
     verbs: Verbs
     processes: Processes | None
@@ -122,19 +120,15 @@ def make_controller(
     """A controller whose journal was taken over; without ``processes`` it tries nothing on a preflight proxy."""
     from lastgood.bootstrap.databases import make_database_driver, make_databases, migrations_of
     from lastgood.bootstrap.gateway import expected_proxies, make_proxies
-    from lastgood.bootstrap.services import make_launches, make_services, reach_processes
+    from lastgood.bootstrap.services import make_launches, make_services, make_trials, reach_processes
     from lastgood.effects.envoy.log_tail import log_tail
-    from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.git.driver import GitDriver
-    from lastgood.effects.instances.aside import Aside
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.loop import Loop
-    from lastgood.operations.rehearsing import Trials
     from lastgood.operations.verbs import Verbs
     from lastgood.operations.world import World
-    from lastgood.release.release import services_of
 
     clock = SystemClock()
     state, damage = read_state(journal)
@@ -147,17 +141,8 @@ def make_controller(
     logs = [places.logs / f"{proxy.name}.log" for proxy in expected]
     supervisor = processes or reach_processes(run_root(places), journal.epoch)
     services, hooks = make_services(places, supervisor, configurations, secrets, lambda: loop)
-    gateway = GatewayDriver(
-        proxies,
-        configurations.of,
-        said_since=partial(log_tail, logs, redact=secrets.redactor.redact),
-        at_hand=configurations.at_hand,
-        versions_of=lambda number: services_of(loop.release_of(number)),
-        endpoints_of=lambda number: {
-            name: services.endpoints(name, digest) for name, digest in services_of(loop.release_of(number)).items()
-        },
-    )
-    services.outlet = gateway
+    said_since = partial(log_tail, logs, redact=secrets.redactor.redact)
+    gateway = _make_gateway(proxies, configurations, services, said_since, lambda: loop)
     drafting, why = make_drafting(places)
     databases = make_databases(places, secrets)
     git = GitDriver(drafting.repository if drafting else None, why, migrations_of(configurations))
@@ -168,23 +153,34 @@ def make_controller(
     verbs.look_again = partial(_look_again, places, git)
     launches = make_launches(places, configurations, secrets, lambda: loop)
     verbs.why_not_startable = launches.why_not
-    aside = Aside(supervisor, launches.launch, redact=secrets.redactor.redact)
-    verbs.trials = Trials(gateway.try_alone, aside.start)
+    verbs.trials = make_trials(gateway, supervisor, launches, secrets.redactor.redact)
     return Controller(
-        places,
-        options,
-        clock,
-        journal,
-        configurations,
-        proxies,
-        gateway,
-        services,
-        aside,
-        loop,
-        verbs,
-        processes,
-        expected,
+        places, options, clock, journal, configurations, proxies, gateway, services, loop, verbs, processes, expected
     )
+
+
+def _make_gateway(
+    proxies: EnvoyProxies,
+    configurations: Configurations,
+    services: ServiceDriver,
+    said_since: Callable[[float], list[str]],
+    loop: Callable[[], Loop],
+) -> GatewayDriver:
+    """What moves the gateway; the services tell it where they are, and it tells them what it sends requests to."""
+    from lastgood.effects.gateway import GatewayDriver
+    from lastgood.release.release import services_of
+
+    def versions_of(number: int) -> dict[str, str]:
+        return services_of(loop().release_of(number))
+
+    def endpoints_of(number: int) -> dict[str, tuple[str, ...]]:
+        return {name: services.endpoints(name, digest) for name, digest in versions_of(number).items()}
+
+    gateway = GatewayDriver(
+        proxies, configurations.of, endpoints_of, said_since, versions_of, at_hand=configurations.at_hand
+    )
+    services.outlet = gateway
+    return gateway
 
 
 def _look_again(places: Places, git: GitDriver) -> tuple[Drafting | None, str]:

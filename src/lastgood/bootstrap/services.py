@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lastgood.effects.artifacts.store import ArtifactStore
     from lastgood.effects.functions.local import LocalFunctions
     from lastgood.effects.functions.versions import VersionStore
+    from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.hooks import HookDriver
     from lastgood.effects.instances.launch import Launch
     from lastgood.effects.launches import Launches
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lastgood.effects.services import ServiceDriver
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.loop import Loop
+    from lastgood.operations.rehearsing import Trials
     from lastgood.ports import Processes
     from lastgood.settings import Places
 
@@ -89,6 +91,17 @@ def make_launches(
         places.logs,
         places.state / "functions",
     )
+
+
+def make_trials(
+    gateway: GatewayDriver, processes: Processes, launches: Launches, redact: Callable[[str], str]
+) -> Trials:
+    """What a rehearsal tries for real."""
+    from lastgood.effects.instances.aside import Aside
+    from lastgood.operations.rehearsing import Trials
+
+    aside = Aside(processes, launches.launch, redact=redact)
+    return Trials(gateway.try_alone, aside.start, aside.sweep)
 
 
 def make_services(

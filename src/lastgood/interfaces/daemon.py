@@ -36,6 +36,7 @@ from lastgood.operations.collecting import keep_collecting
 from lastgood.operations.failing import watch_failing
 from lastgood.operations.follow import follow
 from lastgood.operations.loop import Loop
+from lastgood.operations.verbs import Verbs
 from lastgood.settings import Places, find_places, prepare
 
 RENEW_S = 1.0
@@ -107,7 +108,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         _keep_supervisor(made),
         watch_certificates(made.loop, made.configurations, made.gateway.refresh),
         sweep(made.loop),
-        made.aside.sweep(),
+        _sweep_trials(made.verbs),
         made.services.watch(),
         watch_failing(made.loop, made.services.observe),
         keep_collecting(
@@ -158,6 +159,11 @@ def _is_there(secret: Callable[[], str]) -> bool:
 def _tell_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         say(f"a watch ended: {error}")
+
+
+async def _sweep_trials(verbs: Verbs) -> None:
+    if verbs.trials is not None:
+        await verbs.trials.sweep()
 
 
 async def _renew(made: bootstrap.Controller) -> None:

@@ -72,11 +72,13 @@ class WayBack:
 class Trials:
     """What is tried for real: a release's routes on a proxy without traffic, and a start beside everything.
 
-    ``start(service, digest, release)`` returns the seconds until it was healthy. Both raise ``LastgoodError``.
+    ``start(service, digest, release)`` returns the seconds until it was healthy. Both raise ``LastgoodError``;
+    ``sweep`` ends what a controller before this one left of its starts.
     """
 
     routes: Callable[[int], Awaitable[None]]
     start: Callable[[str, str, int], Awaitable[float]]
+    sweep: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
