@@ -93,7 +93,7 @@ def test_a_way_back_that_is_blocked_is_said_before_and_gone_on_from_only_when_as
         path.parent.chmod(0o755)
         path.chmod(0o644)
         path.write_text("print('changed')\n")
-    shop.commit(shop.words("three"), "Say three")
+    shop.commit(shop.words("three"), "Say three", services__catalog__main_py=CODE + "# of its own bundle\n")
     refused = shop.run("deploy")
     assert refused.code == 4, refused.said
     assert "the way back to r2 is blocked: service catalog: cannot be started" in refused.said
