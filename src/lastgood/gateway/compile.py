@@ -133,7 +133,7 @@ def _clusters(outline: Outline, generation: Generation, make: Make, trusted_ca: 
     targets = [upstream_target(name, upstream) for name, upstream in outline.upstreams.items()]
     targets.extend(
         service_target(name, outline.services.get(name), endpoints.get(name, ()), generation.versions.get(name))
-        for name in sorted({*outline.services, *endpoints})
+        for name in sorted({*outline.services, *outline.functions, *endpoints})
     )
 
     def made(target: Target) -> Resource:

@@ -27,6 +27,7 @@ ENVOY = Path(sys.prefix) / "lib/python3.11/site-packages/envoy/_bin/envoy"
 _SECTIONS = {"listener": model.Listener, "policy": model.Policy, "route": model.Route} | {
     "upstream": model.Upstream,
     "service": model.Service,
+    "function": model.Function,
     "gateway": model.Gateway,
 }
 

@@ -78,3 +78,21 @@ def test_where_too_many_tables_changed_nothing_is_counted() -> None:
     assert compiled(Traffic(new, before=old)).resources == compiled(Traffic(new)).resources
     few = made(2, *hosts[1:], hosts=hosts)
     assert compiled(Traffic(few, before=old)).resources != compiled(Traffic(few)).resources
+
+
+def test_the_release_before_may_have_run_functions_of_which_nothing_is_left() -> None:
+    """By its routes alone it is looked at, and a route to a function refers to what never was a listed address."""
+    function = {"price": {"source": "functions/price"}}
+    routes = {"name": "all", "match": {"host": "a.x"}, "to": "price", "public": True}
+    old, new = (
+        Generation(
+            number,
+            configuration(
+                listeners={"web": {"port": 80}}, upstreams={}, routes=[{**routes, **more}], functions=function
+            ),
+            endpoints,
+        )
+        for number, more, endpoints in ((1, {}, {}), (2, {"timeout": "1s"}, {"price": ("127.0.0.1:9",)}))
+    )
+    watched = compiled(Traffic(new, before=old))
+    assert [route.stat_prefix for route in routes_of(watched, "a.x")] == ["r2", ""]
