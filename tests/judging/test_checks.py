@@ -72,6 +72,17 @@ async def test_one_that_only_reports_decides_nothing() -> None:
     assert await turns(Checking([check(report_only=True)], 2, port), 9) == ("", ())
 
 
+async def test_one_that_only_reports_is_told_once_and_the_release_stays() -> None:
+    async with court() as it:
+        it.checks.says["smoke"] = Checked(False, "answered with 503")
+        await it.second(MEASURED + CHECKS.replace("fails: 2", "fails: 2, report_only: true"))
+        await it.seconds(60)
+        await it.made.at_rest()
+        assert it.made.state.verdict(2).name == "good"
+        notes = [note.what for _, note in it.made.state.notes]
+        assert notes.count("r2: check smoke: answered with 503 (it only reports)") == 1
+
+
 async def test_a_check_that_fails_takes_the_release_back_and_the_record_says_so() -> None:
     async with court() as it:
         port = it.checks

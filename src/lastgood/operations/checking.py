@@ -48,6 +48,15 @@ class Checking:
                 doubts.append(told)
         return veto, tuple(doubts)
 
+    @property
+    def says(self) -> tuple[str, ...]:
+        """What checks that only report have to say: those that failed as often as would count."""
+        return tuple(
+            f"check {course.check.name}: {course.why}"
+            for course in self._courses
+            if course.check.report_only and course.failed >= course.check.fails
+        )
+
     def _take(self, course: _Course) -> None:
         if course.asking is None or not course.asking.done():
             return

@@ -68,6 +68,7 @@ class _Open:
     unkept: bool = False
     told: str = ""
     checking: Checking | None = None
+    reported: set[str] = field(default_factory=set)
     decided: bool = False
 
     def finding(self, found: Assessment | None = None) -> Finding:
@@ -216,6 +217,11 @@ class Judging:
             return veto, doubts
         if under.checking is not None:
             veto, doubts = under.checking.look(now_s)
+            for said in under.checking.says:
+                name = said.partition(": ")[0]
+                if name not in under.reported:
+                    under.reported.add(name)
+                    await self._note(f"r{under.subject.release}: {said} (it only reports)")
         if under.lookout.changed and not veto:
             await self._loop.look("service")
             veto = under.lookout.veto(self._loop.observed)
