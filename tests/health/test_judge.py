@@ -14,7 +14,7 @@ from lastgood.health.objectives import edge_for
 from lastgood.health.reading import EDGES_MS, Counts
 from lastgood.health.terms import Objective, Terms, read_terms, write_terms
 from lastgood.health.ticks import Arm, Tick
-from lastgood.testing.simulated_traffic import Side, steady, ticks
+from lastgood.testing.simulated_traffic import Share, Side, steady, ticks
 
 CORE = Terms(stakes={"errors": 1.0}, start_every_s=None, row=10**9)
 FULL = Terms()
@@ -300,6 +300,44 @@ def test_a_total_shared_outage_is_no_veto() -> None:
     outage = Side(lambda at_s: 1.0 if at_s > 60 else 0.005)
     for seed in range(20):
         assert judged(FULL, ticks(seed, 90, outage, outage))[0].outcome == "undecided"
+
+
+def lone(seed: int, seconds: int, mine: Share, rest: Share, begin_s: float = 0.0) -> list[Tick]:
+    """All requests on the release, none on the one before; twice as many go elsewhere through the gateway."""
+    streams = (ticks(seed + n, seconds, Side(share), WELL, percent=100.0) for n, share in enumerate((mine, rest)))
+    return [
+        replace(one, at_s=one.at_s + begin_s, sides=(one.sides[0], Arm()), rest=other.sides[0])
+        for one, other in zip(*streams, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("fails", [0.3, 1.0])
+def test_16_a_shared_outage_is_seen_by_everything_else_when_the_baseline_is_gone(fails: float) -> None:
+    """At all requests nothing stands beside it: its past says it fails, the rest that everything does."""
+    before = list(ticks(41, 60, WELL, WELL))
+    outage = lone(42, 120, steady(fails), steady(fails), 60.0)
+    found, _ = judged(FULL, [*before, *outage])
+    assert found.outcome == "undecided"
+    assert found.shared
+    limited = replace(FULL, objectives=(Objective("errors below 2%", 0.02),))
+    assert judged(limited, [*before, *outage])[0].outcome == "undecided"
+
+
+def test_16_a_row_of_failures_is_no_veto_while_the_little_else_there_is_fails_too() -> None:
+    """Two requests a second elsewhere are too few to be called an outage, and enough to ask."""
+    well = Counts(2, 2, 0, 0, 0, (2,) * len(EDGES_MS))
+    before = [replace(tick, rest=Arm(well)) for tick in ticks(45, 30, WELL, WELL)]
+    for broken, outcome in ((replace(well, failed=2), "undecided"), (well, "bad")):
+        dead = [replace(tick, rest=Arm(broken)) for tick in lone(46, 5, steady(1.0), steady(1.0), 30.0)]
+        assert judged(replace(FULL, stakes={"volume": 1.0}), [*before, *dead])[0].outcome == outcome
+
+
+@pytest.mark.parametrize(("fails", "within_s"), [(0.05, 30), (1.0, 3)])
+def test_3_when_the_baseline_is_gone_a_regression_is_found_all_the_same(fails: float, within_s: float) -> None:
+    before = list(ticks(43, 60, WELL, WELL))
+    found, at_s = judged(FULL, [*before, *lone(44, 120, steady(fails), steady(0.005), 60.0)])
+    assert found.outcome == "bad"
+    assert at_s <= 60 + within_s
 
 
 def test_17_the_evidence_says_what_was_promised() -> None:

@@ -15,7 +15,7 @@ from lastgood.health.certainty import Certainty, Shared
 from lastgood.health.objectives import Limit
 from lastgood.health.streams import Compared, Latency, Volume, errors_of, refused_of
 from lastgood.health.terms import Terms
-from lastgood.health.ticks import Tick, unshielded
+from lastgood.health.ticks import Arm, Tick, unshielded
 
 Outcome = Literal["bad", "good", "undecided"]
 DOUBT = 10.0
@@ -59,7 +59,7 @@ class Judge:
         self._routes = {route: Compared(every_s, of("errors", 1.0)) for route in terms.routes}
         self._limits = [Limit(objective, every_s, of("errors", 1.0)) for objective in terms.objectives]
         self._certainty = Certainty(terms.tolerated, of("errors", 1.0))
-        self._outage = Shared()
+        self._outage, self._rest_outage = Shared(), Shared()
         self._stakes = self._divided()
         self._percent = 0.0
         self._risen_s: float | None = None
@@ -88,7 +88,7 @@ class Judge:
         if tick.percent > self._percent and tick.percent > 0:
             self._risen_s = tick.at_s
         self._percent = tick.percent
-        self._shared = self._outage.take(*errors_of(tick.sides[1]), tick.at_s)
+        self._shared = self._is_shared(tick)
         if self._vetoed(tick):
             why = f"{self._row} requests in a row failed, and none succeeded"
             self.now = self._assess(veto=why)
@@ -121,9 +121,17 @@ class Judge:
         heard = mine.counts.attempts > 0 or tick.percent == 0
         self._silent_s = 0.0 if heard or theirs.counts.attempts == 0 else self._silent_s + tick.took_s
 
+    def _is_shared(self, tick: Tick) -> bool:
+        """Whether the baseline is in an outage; where it is gone, whether everything else is."""
+        lone = tick.rest is not None and not tick.sides[1].finished
+        elsewhere = self._rest_outage.take(*errors_of(tick.rest), tick.at_s) if tick.rest is not None else False
+        return self._outage.take(*errors_of(tick.sides[1]), tick.at_s) or (lone and elsewhere)
+
     def _vetoed(self, tick: Tick) -> bool:
-        """Failures in a row without a success count at once, warm or not; not where the baseline fails as well."""
+        """Failures in a row without a success count at once, warm or not; not where others fail as well."""
         mine, theirs = tick.sides
+        if not theirs.finished and tick.rest is not None:
+            theirs = tick.rest
         lost = mine.failures + mine.hanging
         if mine.finished > mine.failures:
             self._row = self._others_fine = 0
@@ -136,22 +144,22 @@ class Judge:
         return self._row >= enough and (alone or self._others_fine > 0) and not self._shared
 
     def _bet(self, tick: Tick) -> None:
-        took_s, (mine, theirs) = tick.took_s, tick.sides
+        took_s, (mine, theirs), rest = tick.took_s, tick.sides, tick.rest or Arm()
         self._watched_s += took_s if mine.finished else 0.0
         staked = self._stakes.keys()
         if "errors" in staked:
-            self._errors.take(errors_of(mine), errors_of(theirs), took_s)
+            self._errors.take(errors_of(mine), errors_of(theirs), took_s, errors_of(rest))
         if "refused" in staked:
-            self._refused.take(refused_of(mine), refused_of(theirs), took_s)
+            self._refused.take(refused_of(mine), refused_of(theirs), took_s, refused_of(rest))
         if "latency" in staked:
-            self._latency.take(tick.sides, took_s)
+            self._latency.take(tick.sides, took_s, tick.rest)
         if "volume" in staked:
             self._volume.take(tick)
         for route, compared in self._routes.items():
             if (pair := tick.routes.get(route)) is not None:
                 compared.take(errors_of(pair[0]), errors_of(pair[1]), took_s)
         for limit in self._limits:
-            limit.take(tick.sides, took_s)
+            limit.take(tick.sides, took_s, tick.rest)
         if not self._shared:
             self._certainty.take(errors_of(mine), errors_of(theirs))
 

@@ -36,9 +36,10 @@ class Limit:
         self._sums = [0, 0]
         self._dispersion = dispersion
 
-    def take(self, pair: Pair, took_s: float) -> None:
-        """One tick of both sides."""
-        for wealth, arm in zip(self._sides, pair, strict=True):
+    def take(self, pair: Pair, took_s: float, rest: Arm | None = None) -> None:
+        """One tick of both sides; where the baseline is gone, the rest of the gateway says whether others break it."""
+        others = pair[1] if pair[1].finished or rest is None else rest
+        for wealth, arm in zip(self._sides, (pair[0], others), strict=True):
             bad, n = self._counts(arm)
             if n:
                 gains = against(min(bad, n), n, self.objective.share)

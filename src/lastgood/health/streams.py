@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lastgood.health.reading import EDGES_MS, Counts
 from lastgood.health.ticks import Arm, Pair, Tick
-from lastgood.health.wealth import LESS, Wealth, against, between_arms, of_share
+from lastgood.health.wealth import LESS, Wealth, against, between_arms, lesser, of_share
 
 FORGET = 0.999
 """What a tick's counts are worth one tick later in the estimate of the baseline."""
@@ -50,26 +50,33 @@ class Compared:
     """Bad ones of the candidate beside bad ones of the baseline.
 
     Where the baseline is gone, what was seen of it (or ``reference``, a share that a known good release stayed below)
-    stands in: slower, and not proof against an outage of what both share.
+    stands in. It is no proof against an outage of what both share; so where anything else goes through the gateway the
+    bet pays no more than one against "no more than the rest" does (see :mod:`lastgood.health.vigil`).
     """
 
     def __init__(self, start_every_s: float | None, dispersion: float, reference: float | None = None) -> None:
         self.wealth = Wealth(start_every_s=start_every_s)
         self.expected = Estimate()
+        self._usual = Estimate()
         self._reference = reference
         self._dispersion = dispersion
 
-    def take(self, mine: tuple[int, int], theirs: tuple[int, int], took_s: float) -> None:
+    def take(
+        self, mine: tuple[int, int], theirs: tuple[int, int], took_s: float, rest: tuple[int, int] = (0, 0)
+    ) -> None:
         """Bet on this tick, then learn from it."""
-        mine, theirs = _sane(mine), _sane(theirs)
+        mine, theirs, rest = _sane(mine), _sane(theirs), _sane(rest)
         limit = self.expected.at_most or self._reference
         if mine[1] and theirs[1]:
             gains = between_arms(mine, theirs, self.expected.share)
             self.wealth.bet([gain / self._dispersion for gain in gains], took_s)
         elif mine[1] and limit is not None:
             gains = against(*mine, limit)
+            if rest[1]:
+                gains = lesser(gains, between_arms(mine, rest, self._usual.share))
             self.wealth.bet([gain / self._dispersion for gain in gains], took_s)
         self.expected.learn(*theirs)
+        self._usual.learn(*rest)
 
 
 def _sane(counts: tuple[int, int]) -> tuple[int, int]:
@@ -101,12 +108,12 @@ class Latency:
         self._edges: dict[int, Compared] = {}
         self._owed = [0, 0]
 
-    def take(self, pair: Pair, took_s: float) -> None:
+    def take(self, pair: Pair, took_s: float, rest: Arm | None = None) -> None:
         """Bet on this tick, then learn from it."""
         owed = list(self._owed)
         for edge, compared in self._edges.items():
             mine, theirs = (_slow(arm, edge, owed[side]) for side, arm in enumerate(pair))
-            compared.take(mine, theirs, took_s)
+            compared.take(mine, theirs, took_s, _slow(rest, edge, 0) if rest is not None else (0, 0))
         for side, arm in enumerate(pair):
             late = arm.counts.within[-1] - arm.counts.within[-8]
             self._owed[side] = max(0, self._owed[side] + arm.hanging - late)

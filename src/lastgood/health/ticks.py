@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from lastgood.health.reading import EDGES_MS, Counts, ProxyReading, Reading
+from lastgood.health.reading import EDGES_MS, WHOLE, Counts, ProxyReading, Reading
 
 LONGEST_S = 5.0
 """More than this between two readings is a gap: the machine was suspended, or nobody looked."""
@@ -49,6 +49,7 @@ class Tick:
     """One tick: both sides, summed over the proxies, and the guarded routes alone.
 
     ``seen`` proxies contributed; ``dropped`` says why others did not. ``steady`` is False where the share moved.
+    ``rest`` is everything else that went through the gateway, None where that was not counted.
     """
 
     at_s: float
@@ -59,11 +60,20 @@ class Tick:
     seen: int = 0
     dropped: tuple[str, ...] = ()
     steady: bool = True
+    rest: Arm | None = None
 
     @property
     def blind(self) -> bool:
         """Whether nothing is known of this tick."""
         return self.seen == 0
+
+
+def rest_of(whole: Counts, own: Counts) -> Counts:
+    """All but a release's own. Requests are counted when they end, on their route a moment before: never below zero."""
+    left = whole - own
+    answered = max(0, left.answered)
+    within = tuple(max(0, number) for number in left.within)
+    return Counts(answered, answered, min(max(0, left.failed), answered), max(0, left.refused), 0, within)
 
 
 def unshielded(tick: Tick) -> Tick:
@@ -115,16 +125,24 @@ class Meter:
         took_s = reading.at_s - last_s
         labels = sorted({label for delta in deltas for label in delta})
         summed = {label: sum((delta.get(label, Counts()) for delta in deltas), Counts()) for label in labels}
+        sides = self._sides(summed, reading.at_s, measured=bool(deltas))
         return Tick(
             reading.at_s,
             took_s,
             reading.percent,
-            self._sides(summed, reading.at_s, measured=bool(deltas)),
+            sides,
             {route: self._pair(summed, f".{route}") for route in self._routes(labels)},
             len(deltas),
             tuple(dropped),
             steady=percent == reading.percent,
+            rest=self._rest(summed, sides),
         )
+
+    def _rest(self, summed: Mapping[str, Counts], sides: Pair) -> Arm | None:
+        if WHOLE not in summed:
+            return None
+        own = sum((arm.counts for name, arm in zip(self._names, sides, strict=True) if name != WHOLE), Counts())
+        return Arm(rest_of(summed[WHOLE], own))
 
     def _delta(self, name: str, proxy: ProxyReading, at_s: float) -> tuple[dict[str, Counts] | None, str]:
         if not _is_possible(proxy):

@@ -16,7 +16,7 @@ from lastgood.health.objectives import bad_of
 from lastgood.health.streams import Estimate
 from lastgood.health.terms import Objective, Terms
 from lastgood.health.ticks import Arm, Tick
-from lastgood.health.wealth import Wealth, against, between_arms
+from lastgood.health.wealth import Wealth, against, between_arms, lesser
 
 
 class Vigil:
@@ -35,7 +35,7 @@ class Vigil:
         """One more tick; what was once called bad stays so."""
         if self.now.outcome == "bad" or tick.blind:
             return self.now
-        mine, rest = tick.sides[0], rest_of(tick)
+        mine, rest = tick.sides[0], tick.rest or Arm()
         self._sums = tuple(  # type: ignore[assignment]
             (n + arm.finished, bad + arm.failures) for (n, bad), arm in zip(self._sums, (mine, rest), strict=True)
         )
@@ -94,9 +94,8 @@ class _Bar:
         if n:
             past = against(bad, n, self.limit.share)
             beside = between_arms((bad, n), (others_bad, others), self._expected.share)
-            lesser = [min(pair) for pair in zip(past, beside, strict=True)]
             self.worry.bet([gain / self._dispersion for gain in past], took_s)
-            self.proof.bet([gain / self._dispersion for gain in lesser], took_s)
+            self.proof.bet([gain / self._dispersion for gain in lesser(past, beside)], took_s)
             self._recent = (self._recent[0] * LATELY + bad, self._recent[1] * LATELY + n)
         self._expected.learn(others_bad, others)
 
@@ -110,13 +109,3 @@ class _Bar:
 
 LATELY = 0.7
 """What a tick counts one tick later in what is told of lately."""
-
-
-def rest_of(tick: Tick) -> Arm:
-    """Everything else that went through the gateway within a tick: all of it, less the release's routes."""
-    mine, whole = tick.sides[0].counts, tick.sides[1].counts
-    left = whole - mine
-    within = tuple(max(0, number) for number in left.within)
-    answered = max(0, left.answered)
-    counts = type(left)(answered, answered, min(max(0, left.failed), answered), max(0, left.refused), 0, within)
-    return Arm(counts)

@@ -88,6 +88,11 @@ def against(bad: int, n: int, limit: float) -> list[float]:
     return gains
 
 
+def lesser(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    """What a bet pays that pays the lesser of two: its mean is at most the lesser of their means, whichever holds."""
+    return [min(pair) for pair in zip(one, other, strict=True)]
+
+
 LESS = (0.7, 0.5, 0.2, 0.05)
 """How much of its expected requests a candidate may still get, as bets on a loss of volume."""
 TOLERATED = 0.8

@@ -61,7 +61,7 @@ def after_bake(
     chance = random.Random(seed)  # noqa: S311 a simulation
     for at_s in range(10, seconds + 1, 10):
         own, other = (_counts(chance, n, share(at_s)) for n, share in ((load, mine), (others, rest)))
-        yield Tick(float(at_s), 10.0, 100.0, (Arm(own), Arm(own + other)), seen=1)
+        yield Tick(float(at_s), 10.0, 100.0, (Arm(own), Arm(own + other)), seen=1, rest=Arm(other))
 
 
 def _counts(chance: random.Random, n: int, share: float) -> Counts:
