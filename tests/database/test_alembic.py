@@ -93,12 +93,12 @@ def test_pass_is_a_down_that_does_nothing_and_raise_is_irreversible(environment:
     assert history.migrations[3].irreversible == "gone for good"
 
 
-def test_a_revision_that_asks_the_database_is_refused_by_name_and_line(environment: Path) -> None:
+def test_a_revision_that_goes_wrong_is_refused_by_name_and_line(environment: Path) -> None:
     revision(
         environment,
         "cc33",
         "bb22",
-        "def upgrade():\n    op.get_bind().execute(sa.text('SELECT 1')).fetchall()\ndef downgrade():\n    pass\n",
+        "def upgrade():\n    op.get_bind().execute(sa.text('SELECT x FROM y')).all()\ndef downgrade():\n    pass\n",
     )
     with pytest.raises(ConfigError) as caught:
         read_folder(environment, "sqlite")

@@ -45,9 +45,13 @@ class Script:
     @property
     def does_nothing(self) -> bool:
         """Whether no statement changes anything: comments, ``SELECT 1``, or no text at all."""
-        return not any(not _NOTHING_DONE.fullmatch(statement.sql) for statement in self.statements)
+        done = (statement.sql for statement in self.statements if not ASKED.match(statement.sql))
+        return all(_NOTHING_DONE.fullmatch(sql) for sql in done)
 
 
+ASKED_MARK = "-- lastgood:asked "
+ASKED = re.compile(rf"\s*{ASKED_MARK}[ \t]*(rows|schema)[ \t]+([0-9a-f]{{64}})\b[^\n]*\n")
+"""How a statement begins that only asks, and goes on when the answer has this digest (see ``questions``)."""
 _NOTHING_DONE = re.compile(r"(?is)\s*(?:select\s+(?:\d+|null|true|false|'[^']*')(?:\s+as\s+\w+)?)?\s*;?\s*")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lastgood.database.migration import Dialect, Script, Statement
+from lastgood.database.migration import ASKED, ASKED_MARK, Dialect, Script, Statement
 from lastgood.database.splitter import SplitError, split, tokens
 from lastgood.errors import Problem
 
@@ -69,11 +69,21 @@ def make_script(
         _classified(s, dialect) for s in statements if not _BEGIN.fullmatch(s.sql) and not _COMMIT.fullmatch(s.sql)
     )
     text = "\n".join(part.strip("\n") for _, part in sections)
-    return Script(text, kept, source, transactional and _fits_one_transaction(kept), _mark(text, "empty"))
+    together = transactional and _fits_one_transaction(kept)
+    asked = next((statement for statement in kept if ASKED.match(statement.sql)), None)
+    if asked is not None and not together:
+        what = "the script asks the database, and one transaction cannot hold it: it could stop half way"
+        return Problem(source, asked.line, what, "divide it in two migrations, or write it without asking")
+    return Script(text, kept, source, together, _mark(text, "empty"))
 
 
 def _refused(statement: Statement, dialect: Dialect) -> tuple[str, str] | None:
     sql = statement.sql
+    if sql.startswith(ASKED_MARK) and not ASKED.match(sql):
+        return (
+            "the mark of a question is not whole",
+            f"write {ASKED_MARK}rows (or schema), a SHA-256 in hex, and the query",
+        )
     if _CONTROL.match(sql) and not _COMMIT.fullmatch(sql):
         word = sql.split(None, 1)[0].upper()
         return f"{word} stands in a migration", "the transaction is the runner's; take the statement out"

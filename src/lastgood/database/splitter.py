@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lastgood.database.migration import Dialect, Statement
+from lastgood.database.migration import ASKED_MARK, Dialect, Statement
 
 
 class SplitError(Exception):
@@ -155,7 +155,8 @@ class _Body:
 
 
 def split(text: str, dialect: Dialect, first_line: int = 1) -> list[Statement]:
-    """The statements of a text with the lines they begin on; comments between statements are left out.
+    """The statements of a text with the lines they begin on; comments between statements are left out,
+    but for the mark of a question.
 
     Raises :class:`SplitError` for what does not end, and for psql's backslash commands, which no server knows.
     """
@@ -165,7 +166,7 @@ def split(text: str, dialect: Dialect, first_line: int = 1) -> list[Statement]:
     counted_at, line = 0, first_line
     body = _Body(dialect)
     for token in tokens(text, dialect, first_line):
-        if token.kind in ("space", "line", "block"):
+        if token.kind in ("space", "line", "block") and not token.text.startswith(ASKED_MARK):
             continue
         if token.kind == "semicolon" and not body.holds:
             if start is not None:

@@ -1,8 +1,8 @@
 """An Alembic environment rendered as pairs of up and down SQL, by Alembic as a library (an extra).
 
 Each revision's ``upgrade()`` and ``downgrade()`` run against a context that only writes SQL down (Alembic's offline
-mode); ``env.py`` is not run, so that neither the application nor its database is needed. What asks the live database
-while it runs cannot be written down, and is refused by name.
+mode); ``env.py`` is not run, so that neither the application nor its database is needed. What asks the database while
+it runs is run on an empty scratch database instead, and written down as what it did there (``alembic_recording``).
 """
 
 from __future__ import annotations
@@ -10,21 +10,27 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from lastgood.database.drafts import Draft, Half, finished
 from lastgood.database.migration import Dialect, History
+from lastgood.effects.databases.alembic_recording import KEYS_READ, CannotRecord, Recorder
+from lastgood.effects.databases.opening import Scratch
 from lastgood.errors import ConfigError, Problem, Unavailable
 
+_KNOWS_MODE = re.compile(r"\bis_offline_mode\b|\bas_sql\b")
+_READS = re.compile(r"(?is)\s*(?:select|with|show|pragma)\b")
 
-def render_history(folder: Path, dialect: Dialect) -> History:
+
+def render_history(folder: Path, dialect: Dialect, scratch: Scratch) -> History:
     """The history of an environment (the folder with ``env.py``), oldest first; branches in topological order.
 
-    ``pass`` as a downgrade gives a down script that does nothing; ``raise`` gives an irreversible migration. Raises
-    ``ConfigError`` naming every revision that cannot be rendered.
+    ``pass`` as a downgrade gives a down script that does nothing; ``raise`` gives an irreversible migration.
+    ``scratch`` makes an empty database, for revisions that ask one. Raises ``ConfigError`` naming every revision that
+    cannot be rendered.
     """
     try:
         from alembic.script import ScriptDirectory
@@ -38,7 +44,8 @@ def render_history(folder: Path, dialect: Dialect) -> History:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         revisions = _revisions(directory, folder)
-        drafts = [_draft(revision, dialect, problems) for revision in revisions]
+        with _Rendering(dialect, scratch) as rendering:
+            drafts = [rendering.draft(revision, problems) for revision in revisions]
     if problems:
         raise ConfigError(tuple(problems))
     migrations = finished(drafts, dialect, problems, notes, ordered=True)
@@ -71,28 +78,94 @@ def _revisions(directory: Any, folder: Path) -> list[Any]:
         raise ConfigError((Problem(str(folder), 0, what),)) from None
 
 
-def _draft(revision: Any, dialect: Dialect, problems: list[Problem]) -> Draft:
-    file = str(Path(revision.path))
-    up = _render(revision.module, "upgrade", dialect, file, problems)
-    down = _render(revision.module, "downgrade", dialect, file, problems)
-    name = re.sub(r"\W+", "_", (revision.doc or "").strip()).strip("_")
-    return Draft(str(revision.revision), name, up, down)
+class _Rendering(ExitStack):
+    """Renders revisions in their order; the scratch database is made for the first one that needs it."""
+
+    def __init__(self, dialect: Dialect, scratch: Scratch) -> None:
+        super().__init__()
+        self._dialect, self._scratch = dialect, scratch
+        self._recorder: Recorder | None = None
+        self._behind: list[tuple[str, str]] = []
+
+    def draft(self, revision: Any, problems: list[Problem]) -> Draft:
+        """Both directions of the next revision; what is wrong is added to ``problems``."""
+        file = str(Path(revision.path))
+        up = self._half(revision, "upgrade", file, problems)
+        self._behind.append((str(revision.revision), up.sections[0][1]))
+        down = self._half(revision, "downgrade", file, problems)
+        name = re.sub(r"\W+", "_", (revision.doc or "").strip()).strip("_")
+        return Draft(str(revision.revision), name, up, down)
+
+    def _half(self, revision: Any, direction: str, file: str, problems: list[Problem]) -> Half:
+        work = getattr(revision.module, direction, None)
+        if work is None:
+            return Half(file, ((1, ""),))
+        source = Path(file).read_text(encoding="utf-8", errors="replace")
+        text: str | None = None
+        try:
+            if not _KNOWS_MODE.search(source):
+                text = _written_offline(work, self._dialect)
+        except RuntimeError as error:  # how downgrades say "no way back"; anything else asks, or is wrong
+            if direction == "downgrade":
+                return _irreversible(file, error)
+        except Exception:  # noqa: S110  # whatever a script raises for want of a database
+            pass
+        if text is None and problems:
+            return Half(file, ((1, ""),))  # where an earlier one is wrong, nothing stands to ask
+        try:
+            return Half(file, ((1, self._recorded(work, source) if text is None else text),))
+        except RuntimeError as error:
+            if direction == "downgrade":
+                return _irreversible(file, error)
+            problems.append(_problem(file, direction, error))
+        except Exception as error:  # whatever a user's script raises, it is that script's problem
+            problems.append(_problem(file, direction, error))
+        return Half(file, ((1, ""),))
+
+    def _recorded(self, work: Callable[[], None], source: str) -> str:
+        if match := KEYS_READ.search(source):
+            raise CannotRecord(f"it reads {match[0][1:]} of what it wrote, which is known only where it runs")
+        if self._recorder is None:
+            self._recorder = Recorder(self.enter_context(self._scratch()))
+            self.callback(self._recorder.close)
+        while self._behind:
+            label, text = self._behind.pop(0)
+            self._recorder.advance(text, label)
+        return self._recorder.record(work, lambda connection: _context(connection=connection))
 
 
-def _render(module: Any, direction: str, dialect: Dialect, file: str, problems: list[Problem]) -> Half:
+def _irreversible(file: str, error: BaseException) -> Half:
+    words = " ".join(str(error).split())
+    return Half(file, ((1, f"-- lastgood:irreversible {words or 'downgrade() raises'}\n"),))
+
+
+def _written_offline(work: Callable[[], None], dialect: Dialect) -> str:
     buffer = io.StringIO()
-    work = getattr(module, direction, None)
-    try:
-        with _context(dialect, buffer):
-            if work is not None:
-                work()
-    except RuntimeError as error:  # how downgrades say "no way back"; anything else is refused below
-        if direction == "downgrade":
-            return Half(file, ((1, f"-- lastgood:irreversible {error or 'downgrade() raises'}\n"),))
-        problems.append(_problem(file, direction, error))
-    except Exception as error:  # whatever a user's script raises, it is that script's problem
-        problems.append(_problem(file, direction, error))
-    return Half(file, ((1, buffer.getvalue()),))
+    with _context(
+        as_sql=True,
+        dialect_name=dialect,
+        output_buffer=buffer,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+    ) as context:
+        context.impl.connection = _Unasked(context.impl.connection)
+        work()
+    return buffer.getvalue()
+
+
+class _Unasked:
+    """The connection of the offline mode, which gives no answers: whoever reads is not to go on without one."""
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
+
+    def execute(self, construct: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(construct, "is_select", False) or _READS.match(str(construct)):
+            raise LookupError("it asks the database")
+        return self._plain.execute(construct, *args, **kwargs)
 
 
 def _problem(file: str, direction: str, error: BaseException) -> Problem:
@@ -102,27 +175,24 @@ def _problem(file: str, direction: str, error: BaseException) -> Problem:
             line = trace.tb_lineno
         trace = trace.tb_next
     words = str(error).strip().splitlines()
-    what = f"{direction}() cannot be written down as SQL: {type(error).__name__}{': ' + words[0] if words else ''}"
+    said = words[0] if words else ""
+    if not isinstance(error, CannotRecord):
+        said = f"{type(error).__name__}{': ' + said if said else ''}"
+    what = f"{direction}() cannot be written down as SQL: {said}"
     return Problem(file, line, what, "render it by hand into an .up.sql/.down.sql pair")
 
 
 @contextmanager
-def _context(dialect: Dialect, buffer: io.StringIO) -> Iterator[None]:
+def _context(*, as_sql: bool = False, **options: Any) -> Iterator[Any]:
     from alembic.config import Config
+    from alembic.operations import Operations
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", ".")
-    with EnvironmentContext(config, ScriptDirectory("."), as_sql=True) as environment:
-        environment.configure(
-            dialect_name=dialect,
-            output_buffer=buffer,
-            literal_binds=True,
-            transactional_ddl=False,
-            dialect_opts={"paramstyle": "named"},
-        )
-        from alembic.operations import Operations
-
-        with Operations.context(environment.get_context()):
-            yield
+    with EnvironmentContext(config, ScriptDirectory("."), as_sql=as_sql) as environment:
+        environment.configure(transactional_ddl=False, **options)
+        context = environment.get_context()
+        with Operations.context(context):
+            yield context

@@ -17,7 +17,7 @@ from lastgood.database.script import settings_around
 from lastgood.effects.databases.books import Books, Direction
 from lastgood.effects.databases.keeping import Managing
 from lastgood.effects.databases.losses import Taken, counted, look_after, look_before, refuse_loss
-from lastgood.effects.databases.session import Session, SqlFailure
+from lastgood.effects.databases.session import Session, SqlFailure, perform
 from lastgood.errors import Conflict, Failed, LastgoodError, Refused, Unavailable
 
 
@@ -133,11 +133,13 @@ def _run_inside(session: Session, run: Run) -> Managing | None:
 
 def _execute(session: Session, statement: Statement, script: Script) -> None:
     try:
-        session.execute(statement.sql)
+        perform(session, statement)
     except SqlFailure as failure:
         if failure.trouble == "busy":
             raise
         raise explain(failure, session.place, statement, script.source) from None
+    except Refused as refused:
+        raise Refused(refused.what, where=f"{script.source}:{statement.line}", next=refused.next) from None
 
 
 def run_stepwise(session: Session, books: Books, run: Run, *, settle: str | None = None) -> None:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from lastgood.database.migration import Dialect, History
 from lastgood.database.reader import read_history
 from lastgood.database.script import LIMIT_BYTES
+from lastgood.effects.databases.opening import Scratch, empty_beside
 from lastgood.errors import ConfigError, Problem, Unavailable
 
 READ = (".sql", ".plan")
 _ALEMBIC = ("env.py", "versions/")
 
 
-def read_folder(folder: Path, dialect: Dialect) -> History:
-    """The history in a folder; raises ``ConfigError`` for what is wrong, ``Unavailable`` when there is none."""
+def read_folder(folder: Path, dialect: Dialect, scratch: Scratch | None = None) -> History:
+    """The history in a folder; raises ``ConfigError`` for what is wrong, ``Unavailable`` when there is none.
+
+    ``scratch`` makes an empty database, for revisions of Alembic that ask while they run.
+    """
     if not folder.is_dir():
         raise Unavailable("there is no such folder", where=str(folder), next="name the folder of the migrations")
     if (folder / "env.py").exists() and (folder / "versions").is_dir():
         from lastgood.effects.databases.alembic_environment import render_history
 
-        return render_history(folder, dialect)
+        return render_history(folder, dialect, _given(scratch, dialect, str(folder)))
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in READ:
@@ -31,13 +37,27 @@ def read_folder(folder: Path, dialect: Dialect) -> History:
     return read_history(files, dialect, str(folder))
 
 
+def _given(scratch: Scratch | None, dialect: Dialect, place: str) -> Scratch:
+    """A file will do for SQLite; nothing but a server will do for PostgreSQL."""
+    if scratch is not None:
+        return scratch
+    if dialect == "sqlite":
+        return partial(empty_beside, "sqlite:////nowhere")
+
+    def missing() -> NoReturn:
+        what = "a revision asks the database while it runs, and no server is known to try it on"
+        raise Unavailable(what, where=place, next="say the database: --url postgresql://...")
+
+    return missing
+
+
 def is_alembic(paths: Mapping[str, object]) -> bool:
     """Whether these paths below a folder are an Alembic environment."""
     return _ALEMBIC[0] in paths and any(path.startswith(_ALEMBIC[1]) for path in paths)
 
 
-def read_committed(files: Mapping[str, bytes], dialect: Dialect, place: str) -> History:
-    """The history in the files of a commit (path below ``place``: content).
+def read_committed(files: Mapping[str, bytes], dialect: Dialect, place: str, scratch: Scratch | None = None) -> History:
+    """The history in the files of a commit (path below ``place``: content); ``scratch`` as above.
 
     An Alembic environment is written out first: its revisions are programs, and they are run to be written down.
     """
@@ -51,7 +71,7 @@ def read_committed(files: Mapping[str, bytes], dialect: Dialect, place: str) -> 
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         try:
-            return _told_of(render_history(Path(folder), dialect), folder, place)
+            return _told_of(render_history(Path(folder), dialect, _given(scratch, dialect, place)), folder, place)
         except ConfigError as error:
             raise ConfigError(
                 tuple(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from lastgood.database.migration import NOTHING, Dialect, History
 from lastgood.database.proof import Proof
 from lastgood.effects.databases.folder import read_committed
-from lastgood.effects.databases.opening import dialect_of, located, open_session
+from lastgood.effects.databases.opening import dialect_of, empty_beside, located, open_session
 from lastgood.effects.databases.proving import prove_pending
 from lastgood.effects.databases.runner import Consent, preview, verify
 from lastgood.effects.databases.session import Limits, Session
@@ -36,7 +37,8 @@ class ManagedDatabases:
 
     def read(self, reference: str, files: Mapping[str, bytes], place: str) -> History:
         """The history in the files of a commit; raises ``ConfigError`` with every problem."""
-        return read_committed(files, self.dialect(reference), place)
+        url = self.url(reference)
+        return read_committed(files, dialect_of(url), place, partial(empty_beside, url))
 
     def prove(self, reference: str, history: History, *, keep: bool = False) -> Proof | None:
         """The proof of what is pending, on a scratch copy; None: nothing is. Raises ``Unavailable``, ``Refused``."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -9,6 +12,9 @@ from lastgood.database.migration import Dialect
 from lastgood.effects.databases.session import Limits, Session
 from lastgood.effects.databases.sqlite import SqliteSession
 from lastgood.errors import UsageError
+
+Scratch = Callable[[], AbstractContextManager[Session]]
+"""Makes an empty database to try things on, gone at the end of its block."""
 
 
 def dialect_of(url: str) -> Dialect:
@@ -41,3 +47,22 @@ def open_session(url: str, limits: Limits | None = None, *, create: bool = False
     from lastgood.effects.databases.postgresql import PostgresqlSession
 
     return PostgresqlSession(url, limits)
+
+
+@contextmanager
+def empty_beside(url: str, limits: Limits | None = None) -> Iterator[Session]:
+    """An empty database of the same kind, where this one's server is; gone afterwards."""
+    if dialect_of(url) == "sqlite":
+        with tempfile.TemporaryDirectory(prefix="lg-scratch-") as folder:
+            alone = SqliteSession(Path(folder, "scratch.db"), limits, create=True)
+            try:
+                yield alone
+            finally:
+                alone.close()
+        return
+    session = open_session(url, limits)
+    try:
+        with session.scratch(with_rows=False, empty=True) as copy:
+            yield copy
+    finally:
+        session.close()

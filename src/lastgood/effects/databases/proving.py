@@ -16,7 +16,7 @@ from lastgood.effects.databases.books import Books
 from lastgood.effects.databases.execution import explain
 from lastgood.effects.databases.filling import copy_rows, fill
 from lastgood.effects.databases.keeping import Managing
-from lastgood.effects.databases.session import Session, SqlFailure
+from lastgood.effects.databases.session import Session, SqlFailure, perform
 from lastgood.errors import LastgoodError, Refused
 
 RowSource = Literal["live", "generated", "none"]
@@ -165,7 +165,7 @@ def run_plainly(session: Session, script: Script, managing: Managing | None = No
                 session.commit()
                 begun = False
             for each in managing.turn(statement) if managing else (statement,):
-                session.execute(each.sql)
+                perform(session, each)
         if managing is not None:
             managing.record()
         if begun:

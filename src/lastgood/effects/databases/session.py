@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 
 from lastgood.database.fingerprint import Fingerprint
 from lastgood.database.migration import Dialect, Script, Statement
+from lastgood.database.questions import digest_of_rows, digest_of_schema, question_in
+from lastgood.errors import Refused
 
 Trouble = Literal["busy", "timeout", "denied", "gone", "full", "wrong"]
 
@@ -141,3 +143,21 @@ class Session(Protocol):
 def own_tables(prefix: str) -> Mapping[str, str]:
     """Names of our own tables by what they hold."""
     return {name: prefix + name for name in ("migrations", "progress", "images", "log")}
+
+
+def perform(session: Session, statement: Statement) -> None:
+    """Run a statement of a script. A question is asked again; ``Refused`` when its answer is another one now."""
+    asked = question_in(statement.sql)
+    if asked is None:
+        session.execute(statement.sql)
+        return
+    if asked.kind == "schema":
+        same = digest_of_schema(session.fingerprint()) == asked.digest
+        what = "it was written down for another schema than the one that is there"
+        then = "db verify shows what was changed by hand; or write this migration as SQL that does not ask"
+    else:
+        same = digest_of_rows(session.query(statement.sql)) == asked.digest
+        what = "it depends on rows that it reads, and they are not those that it was written down with"
+        then = "write this migration as SQL that finds its rows where it runs (UPDATE ... FROM, INSERT ... SELECT)"
+    if not same:
+        raise Refused(what, where=f"line {statement.line}", next=then)

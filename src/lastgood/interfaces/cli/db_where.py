@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +42,10 @@ class Opened:
 
     def __enter__(self) -> tuple[Database, History | None]:
         from lastgood.effects.databases.folder import read_folder
-        from lastgood.effects.databases.opening import dialect_of, open_session
+        from lastgood.effects.databases.opening import dialect_of, empty_beside, open_session
 
         url, folder = self._named() if self._url is None else self._said(self._url)
-        known = read_folder(folder, dialect_of(url)) if folder is not None else None
+        known = read_folder(folder, dialect_of(url), partial(empty_beside, url)) if folder is not None else None
         self.url = url
         self._database = open_session(url, self._limits, create=self._create)
         return self._database, known
