@@ -139,7 +139,7 @@ def downgrade():
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("print(b.execute(sa.text('INSERT INTO goods VALUES (1, 1)')).rowcount); sa.inspect(b)", "rowcount"),
+        ("b.execute(sa.text('INSERT INTO goods VALUES (1, 1) RETURNING id')).one(); print(b.returning)", "returning"),
         ("sa.inspect(b); b.commit()", "transaction"),
         ("s = Session(b); s.execute(sa.text('SELECT 1')).all(); s.add(Goods(price=3)); s.flush()", "ORM"),
         ("sa.inspect(b).get_columns('nowhere')", "nowhere"),
@@ -168,6 +168,51 @@ def downgrade():
 """
     with pytest.raises(ConfigError, match=why):
         read(GOODS, body)
+
+
+COUNTS = """
+def upgrade():
+    with op.get_context().autocommit_block():
+        while op.get_bind().execute(sa.text("UPDATE goods SET price = 0 WHERE price IS NULL")).rowcount:
+            pass
+    op.execute("PRAGMA foreign_keys = ON" if op.get_bind().dialect.name == "sqlite" else "SELECT 1")
+    with op.get_context().autocommit_block():
+        op.create_index("by_price", "goods", ["price"], postgresql_concurrently=True)
+
+
+def downgrade():
+    sa.inspect(op.get_bind()).get_columns("nowhere")
+"""
+
+
+def test_a_count_of_rows_is_asked_again_and_all_of_it_is_one_transaction(
+    session: Session, read: Callable[..., History]
+) -> None:
+    history = read(GOODS, COUNTS)
+    assert history.migrations[1].up.transactional
+    up(session, history, to="r0")
+    session.execute("INSERT INTO goods (id) VALUES (1)")
+    with pytest.raises(Refused, match="depends on rows"):
+        up(session, history)
+    assert session.query("SELECT price FROM goods") == [(None,)], "the statement that was counted is undone"
+    session.execute("UPDATE goods SET price = 1")
+    up(session, history)
+
+
+def test_a_downgrade_that_goes_wrong_is_no_way_back_and_names_its_place(
+    session: Session, read: Callable[..., History]
+) -> None:
+    history = read(GOODS, COUNTS)
+    assert "nowhere" in (history.migrations[1].no_way_back or "")
+    (_, proof) = prove_history(session, history, rows="none")
+    assert (proof.verdict, "nowhere" in proof.reasons[0]) == ("broken", True)
+
+
+def test_a_base_stands_before_the_first_revision(tmp_path: Path, read: Callable[..., History]) -> None:
+    with pytest.raises(ConfigError, match="goods"):
+        read(ADDS)
+    (tmp_path / "migrations" / "base.sql").write_text("CREATE TABLE goods (id int);")
+    assert "ADD COLUMN sale" in read(ADDS).migrations[0].up.text
 
 
 def test_a_script_of_ones_own_may_ask_too(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ class Script:
         return all(_NOTHING_DONE.fullmatch(sql) for sql in done)
 
 
+UNWRITTEN = re.compile(r"(?m)^-- lastgood:unwritten (.+)$")
+"""What stands in place of a downgrade that cannot be written down as SQL: why."""
 ASKED_MARK = "-- lastgood:asked "
 ASKED = re.compile(rf"\s*{ASKED_MARK}[ \t]*(rows|schema)[ \t]+([0-9a-f]{{64}})\b[^\n]*\n")
 """How a statement begins that only asks, and goes on when the answer has this digest (see ``questions``)."""
@@ -87,6 +89,8 @@ class Migration:
             return f"it is marked irreversible: {self.irreversible}"
         if self.down is None:
             return None if self.up.does_nothing else "it has no down script"
+        if unwritten := UNWRITTEN.search(self.down.text):
+            return unwritten[1]
         if self.down.does_nothing and not self.up.does_nothing and self.down.empty_because is None:
             return f"its down script does nothing ({self.down.source})"
         return None

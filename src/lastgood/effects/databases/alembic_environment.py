@@ -17,7 +17,7 @@ from typing import Any
 
 from lastgood.database.drafts import Draft, Half, finished
 from lastgood.database.migration import Dialect, History
-from lastgood.effects.databases.alembic_recording import KEYS_READ, CannotRecord, Recorder
+from lastgood.effects.databases.alembic_recording import CannotRecord, Recorder
 from lastgood.effects.databases.opening import Scratch
 from lastgood.errors import ConfigError, Problem, Unavailable
 
@@ -25,10 +25,15 @@ _KNOWS_MODE = re.compile(r"\bis_offline_mode\b|\bas_sql\b")
 _READS = re.compile(r"(?is)\s*(?:select|with|show|pragma)\b")
 
 
+BASE = "base.sql"
+"""Beside ``env.py``: the schema that the first revision finds, where that is not an empty one."""
+
+
 def render_history(folder: Path, dialect: Dialect, scratch: Scratch) -> History:
     """The history of an environment (the folder with ``env.py``), oldest first; branches in topological order.
 
-    ``pass`` as a downgrade gives a down script that does nothing; ``raise`` gives an irreversible migration.
+    ``pass`` as a downgrade gives a down script that does nothing; ``raise`` gives an irreversible migration, and a
+    downgrade that goes wrong one that has no way back.
     ``scratch`` makes an empty database, for revisions that ask one. Raises ``ConfigError`` naming every revision that
     cannot be rendered.
     """
@@ -44,7 +49,7 @@ def render_history(folder: Path, dialect: Dialect, scratch: Scratch) -> History:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         revisions = _revisions(directory, folder)
-        with _Rendering(dialect, scratch) as rendering:
+        with _Rendering(dialect, scratch, _base(folder)) as rendering:
             drafts = [rendering.draft(revision, problems) for revision in revisions]
     if problems:
         raise ConfigError(tuple(problems))
@@ -52,6 +57,11 @@ def render_history(folder: Path, dialect: Dialect, scratch: Scratch) -> History:
     if problems:
         raise ConfigError(tuple(problems))
     return History(dialect, migrations, tuple(notes))
+
+
+def _base(folder: Path) -> str:
+    path = folder / BASE
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _locations(folder: Path, dialect: Dialect) -> list[Path]:
@@ -81,11 +91,11 @@ def _revisions(directory: Any, folder: Path) -> list[Any]:
 class _Rendering(ExitStack):
     """Renders revisions in their order; the scratch database is made for the first one that needs it."""
 
-    def __init__(self, dialect: Dialect, scratch: Scratch) -> None:
+    def __init__(self, dialect: Dialect, scratch: Scratch, base: str) -> None:
         super().__init__()
         self._dialect, self._scratch = dialect, scratch
         self._recorder: Recorder | None = None
-        self._behind: list[tuple[str, str]] = []
+        self._behind = [(BASE, base)] if base else []
 
     def draft(self, revision: Any, problems: list[Problem]) -> Draft:
         """Both directions of the next revision; what is wrong is added to ``problems``."""
@@ -119,19 +129,20 @@ class _Rendering(ExitStack):
                 return _irreversible(file, error)
             problems.append(_problem(file, direction, error))
         except Exception as error:  # whatever a user's script raises, it is that script's problem
-            problems.append(_problem(file, direction, error))
+            problem = _problem(file, direction, error)
+            if direction == "downgrade" and not problems:  # no reason to refuse what does not need it
+                return Half(file, ((1, f"-- lastgood:unwritten {problem.line}: {problem.what}\n"),))
+            problems.append(problem)
         return Half(file, ((1, ""),))
 
     def _recorded(self, work: Callable[[], None], source: str) -> str:
-        if match := KEYS_READ.search(source):
-            raise CannotRecord(f"it reads {match[0][1:]} of what it wrote, which is known only where it runs")
         if self._recorder is None:
             self._recorder = Recorder(self.enter_context(self._scratch()))
             self.callback(self._recorder.close)
         while self._behind:
             label, text = self._behind.pop(0)
             self._recorder.advance(text, label)
-        return self._recorder.record(work, lambda connection: _context(connection=connection))
+        return self._recorder.record(work, lambda connection: _context(connection=connection), source)
 
 
 def _irreversible(file: str, error: BaseException) -> Half:

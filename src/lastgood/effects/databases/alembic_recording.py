@@ -10,7 +10,7 @@ import re
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from urllib.parse import unquote
 
@@ -29,8 +29,16 @@ _TABLES = {
     " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg!_%' ESCAPE '!'"
     " AND n.nspname <> 'information_schema'",
 }
-KEYS_READ = re.compile(r"\.(?:lastrowid|inserted_primary_key\w*|rowcount|returning|returned_defaults)\b")
+KEYS_READ = re.compile(r"\.(?:lastrowid|inserted_primary_key\w*|returning|returned_defaults)\b")
 """What a revision can only learn where it runs, and no query of ours can ask again."""
+
+
+_COUNTS = re.compile(r"\.rowcount\b")
+_CAST_TEXT = re.compile(r"(%\(\w+\)s)::VARCHAR(?:\(\d+\))?")
+_CONCURRENTLY = re.compile(r"(?i)^(\s*(?:create\s+(?:unique\s+)?index|drop\s+index))\s+concurrently\b")
+_IDLE = re.compile(r"(?is)BEGIN$|\s*pragma\s+foreign_keys\s*=")
+"""What does nothing inside a transaction of SQLite."""
+_CHANGES = re.compile(r"(?is)\s*(?:with\b.*)?\b(?:insert|update|delete)\b")
 
 
 class CannotRecord(Exception):
@@ -55,17 +63,20 @@ class Recorder:
         except SqlFailure as failure:
             raise CannotRecord(f"{label}, which comes before it, fails: {failure.message}") from None
 
-    def record(self, work: Callable[[], None], within: Callable[[Any], Any]) -> str:
+    def record(self, work: Callable[[], None], within: Callable[[Any], Any], source: str) -> str:
         """The script of what ``work`` does; ``within`` makes Alembic's context of a connection.
 
-        Raises ``CannotRecord``, and whatever ``work`` raises.
+        ``source``: the text of the revision. Raises ``CannotRecord``, and whatever ``work`` raises.
         """
+        if match := KEYS_READ.search(source):
+            raise CannotRecord(f"it reads {match[0][1:]} of what it wrote, which is known only where it runs")
         before = digest_of_schema(self._session.fingerprint())
         with self._engine.connect() as connection:
             transaction = connection.begin()
-            taking = _Taking(connection, self._session.dialect)
+            taking = _Taking(connection, self._session.dialect, counts=bool(_COUNTS.search(source)))
             try:
                 with taking.listening(), within(connection) as context, taking.blind(context.impl):
+                    context.autocommit_block = nullcontext  # here and where it runs: all of it or nothing
                     work()
                     if not transaction.is_active:
                         raise CannotRecord("it ends the transaction that it runs in")
@@ -85,7 +96,10 @@ def _engine(session: Session) -> Any:
     if session.dialect == "postgresql":
         import psycopg
 
-        return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(session.url), poolclass=NullPool)
+        def connect() -> Any:
+            return psycopg.connect(session.url, cursor_factory=psycopg.ClientCursor)
+
+        return create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
     path = unquote(session.url.removeprefix("sqlite:///"))
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(path, isolation_level=None), poolclass=NullPool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
@@ -95,8 +109,9 @@ def _engine(session: Session) -> Any:
 class _Taking:
     """Takes down each statement of one run, with its values in it."""
 
-    def __init__(self, connection: Any, dialect: Dialect) -> None:
-        self._connection, self._dialect = connection, dialect
+    def __init__(self, connection: Any, dialect: Dialect, *, counts: bool) -> None:
+        """``counts``: the revision looks at how many rows a statement changed."""
+        self._connection, self._dialect, self._counts = connection, dialect, counts
         self._statements: list[str] = []
         self._blind = self._asked_schema = False
 
@@ -106,7 +121,8 @@ class _Taking:
         from sqlalchemy import event
         from sqlalchemy.orm import Session as Orm
 
-        event.listen(self._connection, "before_cursor_execute", self._heard)
+        event.listen(self._connection, "before_cursor_execute", self._heard, retval=True)
+        event.listen(self._connection, "after_cursor_execute", self._ended)
         event.listen(Orm, "before_flush", _refuse_new_rows)
         try:
             with warnings.catch_warnings():
@@ -114,6 +130,7 @@ class _Taking:
                 yield
         finally:
             event.remove(Orm, "before_flush", _refuse_new_rows)
+            event.remove(self._connection, "after_cursor_execute", self._ended)
             event.remove(self._connection, "before_cursor_execute", self._heard)
 
     @contextmanager
@@ -131,16 +148,34 @@ class _Taking:
         impl.execute = execute
         yield
 
-    def _heard(self, _connection: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool) -> None:
+    def _heard(self, _: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool) -> tuple[str, Any]:
+        """Before a statement runs. A text as a value has no type, as in Alembic's offline mode.
+
+        An index is built with its lock: what asks and what is built have to be one transaction.
+        """
         raw = cursor.connection
+        if self._dialect == "postgresql":
+            sql = _CONCURRENTLY.sub(r"\1", _CAST_TEXT.sub(r"\1", sql))
+            if not values and not _for_psycopg(raw, sql):
+                sql = sql.replace("%", "%%")  # written for a driver that knows no placeholders of this kind
         rows: Sequence[Any] = values if many and isinstance(values, list) else [values]
         for row in rows:
             plain = context is not None and context.execution_options.get("no_parameters")
             text = sql if plain else _literal(raw, sql, row, self._dialect)
             self._take(raw, text.strip().rstrip(";").rstrip())
+        return sql, values
+
+    def _ended(self, _: Any, cursor: Any, sql: str, _values: Any, _context: Any, many: bool) -> None:
+        """After it: how many rows it changed is a question, where the revision looks at that."""
+        if not self._counts or self._blind or not _CHANGES.match(sql) or cursor.description is not None:
+            return
+        if many:
+            raise CannotRecord("it counts the rows of many statements at once, which cannot be asked again")
+        asked = Question("rows", digest_of_rows([[1]] * cursor.rowcount))
+        self._statements.append(written(asked, f"{self._statements.pop()}\nRETURNING 1"))
 
     def _take(self, raw: Any, sql: str) -> None:
-        if _NESTED.match(sql) or (self._dialect == "sqlite" and sql == "BEGIN"):
+        if _NESTED.match(sql) or (self._dialect == "sqlite" and _IDLE.match(sql)):
             return
         reads = _READS.match(sql) and not _SETTING.match(sql)
         if reads and sql[:4].lower() == "with" and _WRITES.search(sql):
@@ -163,6 +198,16 @@ class _Taking:
             place = next((n for n, sql in enumerate(found) if not _SETTING.match(sql)), len(found))
             found.insert(place, written(Question("schema", schema_before), "SELECT 1"))
         return "".join(f"{sql}\n;\n\n" for sql in found)
+
+
+def _for_psycopg(raw: Any, sql: str) -> bool:
+    import psycopg
+
+    try:
+        psycopg.ClientCursor(raw).mogrify(sql, ())
+    except psycopg.ProgrammingError:
+        return False
+    return True
 
 
 def _refuse_new_rows(session: Any, _context: Any, _instances: Any) -> None:
