@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from lastgood.effects.system_clock import SystemClock
 from lastgood.errors import Failed, LastgoodError, Refused, Rejected, Unavailable
 from lastgood.operations.deploy import DeployAsk
+from lastgood.operations.drilling import DrillAsk, keep_drilling
 from lastgood.operations.rehearsing import Trials, schemas
 from lastgood.operations.service_maker import ServiceMaker
 from lastgood.release.observed import Fact
@@ -247,3 +250,27 @@ def test_what_a_proof_means_for_the_way_back(verdict: str, standing: str) -> Non
     (check,) = schemas({"main": {"verdict": verdict, "reasons": ["12 rows of goods"]}})
     assert (check.name, check.standing) == ("main", standing)
     assert ("12 rows of goods" in check.says) == (standing != "ready")
+
+
+async def test_a_drill_that_would_get_stuck_half_way_is_not_begun() -> None:
+    async with site_with_service() as site:
+        await site.deploy("one")
+        await site.deploy("two")
+        site.shop.verbs.why_not_startable = lambda name, release: "its bundle is gone"
+        with pytest.raises(Refused, match="the way back to r1 is blocked: service catalog: cannot be started"):
+            await site.shop.verbs.drill(DrillAsk("test"))
+        assert max(site.shop.state.deployments) == 2
+        site.shop.verbs.why_not_startable = lambda name, release: None
+        keeping = asyncio.create_task(keep_drilling(site.shop.loop, SystemClock()))
+        try:
+            answer = await site.shop.verbs.drill(DrillAsk("test"))
+            assert (answer["release"], answer["from"]) == (1, 2)
+            async with asyncio.timeout(10):
+                while (site.shop.verbs.status()["drill"] or {})["standing"] != "done":
+                    await asyncio.sleep(0.01)
+        finally:
+            keeping.cancel()
+        found = site.shop.verbs.status()["drill"]
+        assert found["back"]["convergence"]["of"] == found["forth"]["convergence"]["of"] == 2
+        assert site.shop.verbs.report("d4")["why"] == "forward again after the drill d3"
+        assert site.shop.state.live == 2

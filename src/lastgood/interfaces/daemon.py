@@ -33,6 +33,7 @@ from lastgood.interfaces.renewal import watch_certificates
 from lastgood.interfaces.sweeping import sweep
 from lastgood.interfaces.telling import ADDRESS, tell
 from lastgood.operations.collecting import keep_collecting
+from lastgood.operations.drilling import keep_drilling
 from lastgood.operations.failing import watch_failing
 from lastgood.operations.follow import follow
 from lastgood.operations.loop import Loop
@@ -109,6 +110,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         watch_certificates(made.loop, made.configurations, made.gateway.refresh),
         sweep(made.loop),
         _sweep_trials(made.verbs),
+        keep_drilling(made.loop, made.clock),
         made.services.watch(),
         watch_failing(made.loop, made.services.observe),
         keep_collecting(

@@ -115,6 +115,21 @@ class Rehearsing:
         estimate = time_back(view.state, target, cold, {})
         return WayBack(target.number, choice.why, tuple(checks), estimate, False, (time.monotonic() - began_s) * 1000)
 
+    def glance(self, coming: Coming | None, view: View) -> WayBack | None:
+        """The cheap part; without ``coming`` of what a rollback would need now. Raises ``Refused`` where none is."""
+        if coming is not None:
+            return self.quick(coming, view)
+        began_s = time.monotonic()
+        if (choice := back_from_live(view)) is None:
+            return None
+        target = view.release_of(choice.release)
+        cold = cold_services(view, target)
+        checks = [*_of_choice(choice, view), _served(target, view, self.proxies())]
+        checks += [self._startable(name, target, view, cold) for name in sorted(cold)]
+        checks += self._secrets(target)
+        estimate = time_back(view.state, target, cold, {})
+        return WayBack(target.number, choice.why, tuple(checks), estimate, False, (time.monotonic() - began_s) * 1000)
+
     def _startable(self, name: str, target: Release, view: View, cold: frozenset[str]) -> Check:
         reason = self.why_not_startable(name, target.number)
         if reason is not None:
@@ -221,6 +236,14 @@ def refuse_blocked(found: WayBack | None, view: View, parts: Mapping[str, str], 
         f"the way back to r{found.target} is blocked: {reasons}",
         next=f"{blocked[0].next or 'lastgood rehearse'}; or deploy all the same: --accept-blocked",
     )
+
+
+def refuse_blocked_drill(found: WayBack | None) -> None:
+    """Raise ``Refused`` where a drill would get stuck half way."""
+    if found is None or not found.blocked:
+        return
+    reasons = "; ".join(f"{check.kind} {check.name}: {check.says}" for check in found.blocked[:4])
+    raise Refused(f"the way back to r{found.target} is blocked: {reasons}", next=found.blocked[0].next)
 
 
 # --- the checks --------------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ def _refuse_twice_in_a_row(view: View) -> None:
         or newest.ended_at is None
         or not newest.plan
         or not newest.plan.goes_back
+        or newest.asked.drill == newest.asked.target  # forward again: nothing was wrong
     ):
         return
     live, ago_s = newest.ended.live, elapsed_s(newest.ended_at, view.now)

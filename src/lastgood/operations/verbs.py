@@ -19,11 +19,13 @@ from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import Schemas
 from lastgood.operations.deploy import DeployAsk, Draft, deploy, is_at_ease
 from lastgood.operations.drafting import Drafted, Drafting
+from lastgood.operations.drilling import DrillAsk, last_drill, where_to
+from lastgood.operations.drilling import begin as begin_drill
 from lastgood.operations.loop import Loop
 from lastgood.operations.only import Shelf, plan_only, rollback_only
 from lastgood.operations.proofs import proofs_of, refuse_unproven, warnings_of
 from lastgood.operations.references import WhyUnusable, unusable, unusable_clients
-from lastgood.operations.rehearsing import Coming, Rehearsing, Trials, WayBack, refuse_blocked
+from lastgood.operations.rehearsing import Coming, Rehearsing, Trials, WayBack, refuse_blocked, refuse_blocked_drill
 from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.rulings import JUDGE
@@ -180,8 +182,8 @@ class Verbs:
             coming = Coming(drafted.draft.parts, proofs_of(drafted))
         await self.loop.freshen()
         view = self.loop.view()
-        if quick and coming is not None:
-            found = await asyncio.to_thread(self.rehearsing.quick, coming, view)
+        if quick:
+            found = await asyncio.to_thread(self.rehearsing.glance, coming, view)
         elif self.trials is None:
             raise Unavailable("nothing can be tried without a controller", next="lastgood up --detach, then again")
         else:
@@ -245,6 +247,13 @@ class Verbs:
         alerts = read_alerts(raw)
         return [dict(await self.loop.ask(partial(heed, alert, self._commit, self._loosens))) for alert in alerts]
 
+    async def drill(self, ask: DrillAsk) -> dict[str, Any]:
+        """Begin a drill: back to what is known good, and forward again by itself. Raises where that is blocked."""
+        where_to(self.loop.view())
+        found = await asyncio.to_thread(self.rehearsing.glance, None, self.loop.view())
+        refuse_blocked_drill(found)
+        return dict(await self.loop.ask(partial(begin_drill, ask, self._loosens)))
+
     def back_by_itself(self, why: str, view: View) -> Outcome:
         """Begin the way back from what turned bad after its bake; raises what stands in the way."""
         return rollback(RollbackAsk(by=JUDGE, why=why), self._commit, self._loosens, view)
@@ -298,7 +307,8 @@ class Verbs:
         """What is live, what is under way, and what every proxy has."""
         damage = self.loop.damage
         damaged = {"what": damage.what, "where": damage.where, "next": damage.next} if damage else None
-        return {**reporting.status(self.loop.view(), self.proxies(), self.loop.unjournaled), "damaged": damaged}
+        told = reporting.status(self.loop.view(), self.proxies(), self.loop.unjournaled)
+        return {**told, "drill": last_drill(self.loop.state), "damaged": damaged}
 
     def history(self, limit: int = 20) -> dict[str, Any]:
         """Releases and deployments, the newest first."""

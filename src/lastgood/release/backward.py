@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from lastgood.release.forward import instances_left
 from lastgood.release.observed import Observed
-from lastgood.release.release import same_traffic
+from lastgood.release.release import same_traffic, services_of
 from lastgood.release.step import Step
 from lastgood.release.strategies import crews, hooks, instances, routes, schema
 from lastgood.release.strategies.climb import Climb
@@ -36,10 +36,11 @@ def steps_back(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> lis
         steps.append(_revert(wanted, needs=shifted))
     everything = ids([*expand, *moved, *settled])
     gone = {step.id for step in moved if step.verb == "stop"}
+    stays = services_of(wanted.source).items() if wanted.drill and wanted.source is not None else ()
     leaving = {
         (name, digest): keep
         for (name, digest), keep in instances.idle(observed, target).items()
-        if keep or f"stop:{name}:{digest[:8]}" not in gone
+        if (keep or f"stop:{name}:{digest[:8]}" not in gone) and (name, digest) not in stays
     }
     stops = instances.dependants_first(instances_left(leaving, wanted, everything, []), wanted.source or target)
     again = [
@@ -47,7 +48,7 @@ def steps_back(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> lis
         for step in instances.start(target, instances.short(observed, target, moving), needs=everything | ids(stops))
     ]
     undo: list[Step] = []
-    if wanted.source is not None and wanted.source.number > target.number:
+    if wanted.source is not None and wanted.source.number > target.number and not wanted.drill:
         names = frozenset(name for name, _ in leaving) | {crew.name for crew in moving}
         undo = hooks.undo(wanted.source, names, shifted)
     steps += [*undo, *stops, *again]

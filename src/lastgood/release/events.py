@@ -24,7 +24,10 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """Somebody wants the system at a release. ``confirm_within_s`` arms the dead-man switch."""
+    """Somebody wants the system at a release. ``confirm_within_s`` arms the dead-man switch.
+
+    ``drill``: it is half of a drill of this release, the one that is gone back from and come back to.
+    """
 
     intent: Intent
     target: int
@@ -33,6 +36,7 @@ class Requested:
     why: str = ""
     confirm_within_s: float | None = None
     supersedes: int | None = None
+    drill: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

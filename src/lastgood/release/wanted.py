@@ -29,7 +29,8 @@ class Wanted:
     traffic there for the bake, in place of what strategies say; ``hold_back`` is the percentage that stays with the
     source for the bake, to compare with. ``with_schema`` also takes the schemas back,
     ``accept_loss`` lets migrations lose rows. ``warm`` are releases whose versions stay warm as the source's do;
-    ``keep_old_s`` says how long, where the target does not.
+    ``keep_old_s`` says how long, where the target does not. A ``drill`` comes back: what the source runs on stays, and
+    no hook tells anybody that it is undone.
     """
 
     deployment: int
@@ -47,9 +48,21 @@ class Wanted:
     warm: tuple[int, ...] = ()
     accept_loss: bool = False
     hold_back: float = 0.0
+    drill: bool = False
 
 
-WISHES = ("bake_s", "percent", "confirm", "with_schema", "keep_old_s", "revert", "warm", "accept_loss", "hold_back")
+WISHES = (
+    "bake_s",
+    "percent",
+    "confirm",
+    "with_schema",
+    "keep_old_s",
+    "revert",
+    "warm",
+    "accept_loss",
+    "hold_back",
+    "drill",
+)
 """What of a wanted plan is kept in it, for the plan that takes its place."""
 
 

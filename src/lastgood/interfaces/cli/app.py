@@ -12,6 +12,7 @@ import typer
 
 from lastgood.interfaces.cli import (
     deploy,
+    drill,
     function,
     life,
     logs,
@@ -37,6 +38,7 @@ _COMMANDS = (
     ("deploy", deploy.deploy),
     ("rehearse", rehearse.rehearse),
     ("rollback", rollback.rollback),
+    ("drill", drill.drill),
     ("history", looking.history),
     ("diff", looking.diff),
     ("report", looking.report),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lastgood.interfaces.cli import render_drill
 from lastgood.interfaces.cli.render_deployment import WAITS, name
 from lastgood.interfaces.cli.text import columns, counted, lasting, milliseconds, moment
 
@@ -21,6 +22,7 @@ def status(found: Mapping[str, Any]) -> list[str]:
         *_gateway(found),
         *_services(found),
         *_proxies(found),
+        *_drill(found),
         _controller(found),
         *(f"note: {moment(note['at'])} {note['what']}" for note in found.get("notes", ())),
     ]
@@ -47,6 +49,11 @@ def _live(found: Mapping[str, Any]) -> list[str]:
     at = f" at {live['revision'][:12]}" if live["revision"] else ""
     verdict = f"{live['verdict']}, {live['evidence']}" if live["evidence"] else live["verdict"]
     return [f'live: r{live["release"]} "{live["subject"]}"{at} ({verdict})']
+
+
+def _drill(found: Mapping[str, Any]) -> list[str]:
+    drilled = found.get("drill")
+    return [] if drilled is None else [f"last drill: {render_drill.told(drilled)}"]
 
 
 def _known_good(found: Mapping[str, Any]) -> list[str]:

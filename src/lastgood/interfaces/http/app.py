@@ -27,6 +27,7 @@ from lastgood.interfaces.http.alerts import AlertDoor, add_alerts
 from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.http.metrics import render_metrics
 from lastgood.operations.deploy import DeployAsk
+from lastgood.operations.drilling import DrillAsk
 from lastgood.operations.rollback import RollbackAsk
 from lastgood.operations.verbs import Verbs
 from lastgood.ports import JournalFull
@@ -117,6 +118,12 @@ class RevisionBody(Body):
     revision: str = "HEAD"
 
 
+class DrillBody(PersonBody):
+    """``POST /v1/drill``."""
+
+    accept_loosening: bool = False
+
+
 class RehearseBody(RevisionBody):
     """``POST /v1/rehearse``; ``live`` is a revision, too. ``quick``: nothing is started or shown to a proxy."""
 
@@ -160,6 +167,10 @@ def _add_moves(app: FastAPI, verbs: Verbs) -> None:
     @app.post("/v1/rollback", summary="Begin the way back")
     async def rollback(body: RollbackBody) -> dict[str, Any]:
         return await verbs.rollback(_rollback_ask(body))
+
+    @app.post("/v1/drill", summary="Go back and forward again, for practice")
+    async def drill(body: DrillBody) -> dict[str, Any]:
+        return await verbs.drill(DrillAsk(**body.model_dump()))
 
     @app.post("/v1/confirm", summary="Confirm a deployment, or extend its deadline")
     async def confirm(body: ConfirmBody) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from lastgood.health.reading import ProxyReading
 from lastgood.interfaces.http.judgement_metrics import judgements
 from lastgood.interfaces.http.traffic_metrics import requests
+from lastgood.operations.drilling import last_drill
 from lastgood.operations.reporting import convergence
 from lastgood.operations.world import View
 from lastgood.ports import ProxyState
@@ -50,6 +52,16 @@ def _lines(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> Itera
     for intent, seconds in sorted(newest.items()):
         yield f'lastgood_convergence_seconds{{intent="{intent}"}} {seconds:.6f}'
     yield from judgements(state)
+    yield from _drill(last_drill(state))
+
+
+def _drill(found: Mapping[str, Any] | None) -> Iterator[str]:
+    if found is None or found["standing"] != "done":
+        return
+    yield "# HELP lastgood_drill_seconds Each way of the newest drill that came back, from its request to its end"
+    yield "# TYPE lastgood_drill_seconds gauge"
+    for way in ("back", "forth"):
+        yield f'lastgood_drill_seconds{{way="{way}"}} {found[way]["took_s"]:.6f}'
 
 
 def _gauge(name: str, told: str, value: float) -> Iterator[str]:
