@@ -8,6 +8,7 @@ import pytest
 
 from lastgood.config.model import InstanceHealth, SmokeCheck
 from lastgood.errors import Failed, LastgoodError, Unavailable
+from lastgood.ports import KeeperAway
 from tests.services.town import ONE, TWO, Town
 
 pytestmark = pytest.mark.timeout(60)
@@ -89,6 +90,18 @@ async def test_one_that_drains_is_not_counted_wherever_requests_go(town: Town) -
     assert (facts["wanted"], facts["healthy"]) == (2, 1)
     await town.do("start", instances=2)
     assert (await town.facts())["healthy"] == 2
+
+
+async def test_a_supervisor_that_is_away_for_a_moment_is_waited_for(town: Town) -> None:
+    """Nobody condemns a version because what starts it was killed."""
+    town.processes.refusals += [KeeperAway("the supervisor cannot be asked")] * 3
+    assert (await town.do("start", instances=2))["instances"] == 2
+    town.processes.refusals += [KeeperAway("the supervisor cannot be asked")] * 3
+    await town.do("stop", keep=0, drain_s=0.1)
+    assert town.running() == []
+    town.processes.refusals += [Unavailable("it refuses")]
+    with pytest.raises(Unavailable, match="refuses"):
+        await town.do("start", instances=1)
 
 
 async def test_patience_with_connections_ends(town: Town) -> None:

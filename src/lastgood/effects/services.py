@@ -29,7 +29,7 @@ from lastgood.effects.instances.ports import free_port
 from lastgood.effects.instances.probing import probe, smoke
 from lastgood.effects.instances.vitals import Instance, Vitals, instance_of
 from lastgood.errors import Failed, LastgoodError, Unavailable
-from lastgood.ports import Processes, ProcessState
+from lastgood.ports import KeeperAway, Processes, ProcessState
 from lastgood.release.observed import Fact
 from lastgood.release.step import Step
 
@@ -41,6 +41,8 @@ FRESH_S = 1.0
 well from its probes, and what we start and stop ourselves we look at afterwards. A rollback waits for this look.
 """
 LIST_S = 2.0
+AWAY_S = 15.0
+"""A supervisor that was killed is started again within two seconds; on a machine that is busy it takes longer."""
 PUBLISH_S = 5.0
 QUIET_LOOKS = 2
 """Looks in a row without a connection: one alone may fall between two requests."""
@@ -193,7 +195,20 @@ class ServiceDriver:
     # --- moving --------------------------------------------------------------------------------------------------
 
     async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
-        """``start``, ``smoke``, ``drain`` and ``stop``; the same again changes nothing."""
+        """``start``, ``smoke``, ``drain`` and ``stop``; the same again changes nothing.
+
+        A supervisor that was killed is back in a moment: that is no fault of the version that is moved.
+        """
+        give_up_s = time.monotonic() + AWAY_S
+        while True:
+            try:
+                return await self._perform(step)
+            except KeeperAway:
+                if time.monotonic() >= give_up_s:
+                    raise
+                await asyncio.sleep(LOOK_S)
+
+    async def _perform(self, step: Step) -> Mapping[str, Any]:
         name, digest = step.part.partition(":")[2], str(step.args["digest"])
         try:
             match step.verb:

@@ -28,6 +28,7 @@ from lastgood.ports.journal import JournalFull as JournalFull
 from lastgood.ports.journal import Lease as Lease
 from lastgood.ports.measurements import Evidence as Evidence
 from lastgood.ports.measurements import Measurements as Measurements
+from lastgood.ports.processes import KeeperAway as KeeperAway
 from lastgood.ports.processes import Processes as Processes
 from lastgood.ports.proxies import Convergence as Convergence
 from lastgood.ports.proxies import Proxies as Proxies

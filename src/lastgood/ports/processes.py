@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from lastgood.errors import Unavailable
 from lastgood.process import ProcessSpec, ProcessState
+
+
+class KeeperAway(Unavailable):
+    """What keeps the processes is not there; it comes back by itself, and the processes go on without it."""
 
 
 class Processes(Protocol):
     """Processes that outlive us, kept running by something small.
 
-    Every call may be refused, may time out (``Unavailable``; it may have taken effect all the same: repeat it), and its
-    answer may be out of date when it arrives: whether a process is able to work, only its health check tells.
+    Every call may be refused, may find nobody (``KeeperAway``: repeat it), may time out (``Unavailable``; it may have
+    taken effect all the same: repeat it), and its answer may be out of date when it arrives: whether a process is able
+    to work, only its health check tells.
     """
 
     async def start(self, spec: ProcessSpec) -> ProcessState:

@@ -12,6 +12,7 @@ from typing import Any
 from lastgood.effects.processes.records import BadSpec, check_key, spec_from_json, spec_to_json
 from lastgood.effects.processes.run_directory import RunDirectory, open_run_directory
 from lastgood.errors import Failed, Fenced, LastgoodError, Refused, Unavailable, UsageError
+from lastgood.ports import KeeperAway
 from lastgood.process import ProcessSpec, ProcessState
 
 _ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
@@ -79,7 +80,7 @@ class SupervisedProcesses:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else "it hung up"
             what = f"the supervisor cannot be asked: {why}"
-            raise Unavailable(what, where=self.run.socket_path, next="lastgood up (what runs goes on)") from None
+            raise KeeperAway(what, where=self.run.socket_path, next="lastgood up (what runs goes on)") from None
         return _checked(line, where)
 
     async def _exchange(self, line: bytes) -> bytes:
