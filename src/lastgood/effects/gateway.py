@@ -125,10 +125,15 @@ class GatewayDriver:
         base, candidate = args["base"], args["candidate"]
         numbers = [base] if candidate is None else [base, candidate]
         made = [await self._generation(number) for number in numbers]
-        before = None
-        if candidate is None and args.get("before"):  # by its routes alone: what it ran on may be gone
-            before = replace(await self._generation(args["before"]), endpoints={})
+        before = await self._before(args["before"]) if candidate is None and args.get("before") else None
         return Traffic(made[0], made[1] if len(made) > 1 else None, float(args["percent"]), before)
+
+    async def _before(self, number: int) -> Generation | None:
+        """What is only compared with: by its routes alone, for what it ran on may be gone; None where it cannot be."""
+        try:
+            return replace(await self._generation(number), endpoints={})
+        except LastgoodError:
+            return None
 
     async def _generation(self, number: int) -> Generation:
         """A release with the endpoints of now; its configuration is read once, so that a shift waits for no thread."""

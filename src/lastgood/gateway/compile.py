@@ -12,7 +12,7 @@ from functools import partial
 from operator import attrgetter
 
 from lastgood.config.model import Listener, RateLimit
-from lastgood.errors import Unavailable
+from lastgood.errors import LastgoodError, Unavailable
 from lastgood.gateway.cache import CompileCache
 from lastgood.gateway.clusters import TRUSTED_CA, Target, assignment, cluster, service_target, upstream_target
 from lastgood.gateway.doors import opened
@@ -213,12 +213,18 @@ def _extensions(
 
 
 def _before(traffic: Traffic, make: Make, trusted_ca: str, cache: CompileCache) -> Index | None:
-    """The tables of the release before, where what serves alone is watched."""
+    """The tables of the release before, where what serves alone is watched.
+
+    None where they cannot be made any more: to serve must not depend on what is only compared with.
+    """
     if traffic.before is None or traffic.candidate is not None:
         return None
-    outline = cache.outline(traffic.before.configuration)
-    named = _clusters(outline, traffic.before, make, trusted_ca)
-    return cache.index(outline, {target: made.name for target, made in named.items()})
+    try:
+        outline = cache.outline(traffic.before.configuration)
+        named = _clusters(outline, traffic.before, make, trusted_ca)
+        return cache.index(outline, {target: made.name for target, made in named.items()})
+    except LastgoodError:
+        return None
 
 
 def _preview_host(indexes: list[Index]) -> str | None:

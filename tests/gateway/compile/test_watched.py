@@ -96,3 +96,9 @@ def test_the_release_before_may_have_run_functions_of_which_nothing_is_left() ->
     )
     watched = compiled(Traffic(new, before=old))
     assert [route.stat_prefix for route in routes_of(watched, "a.x")] == ["r2", ""]
+
+
+def test_a_release_before_that_cannot_be_compiled_any_more_holds_up_nobody() -> None:
+    nowhere = {"name": "all", "match": {"host": "a.x"}, "to": "gone", "public": True}
+    broken = Generation(1, configuration(listeners={"web": {"port": 80}}, upstreams={}, routes=[nowhere]))
+    assert compiled(Traffic(made(2), before=broken)).resources == compiled(Traffic(made(2))).resources
