@@ -11,7 +11,19 @@ from pathlib import Path
 from benchmarks import machine, page
 from benchmarks.table import FULL, SMOKE, Table
 
-NAMES = ("shift", "revert", "probe", "command", "restart", "services", "functions", "databases", "peers", "judgement")
+NAMES = (
+    "shift",
+    "revert",
+    "probe",
+    "command",
+    "restart",
+    "services",
+    "functions",
+    "rollbacks",
+    "databases",
+    "peers",
+    "judgement",
+)
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 

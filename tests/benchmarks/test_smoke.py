@@ -98,3 +98,12 @@ def test_a_burst_on_a_cold_function_starts_it_once_and_loses_none() -> None:
     for row in rows(run("functions")):
         assert (row["starts"], row["lost"]) == (1, 0)
         assert row["warm"][0] > 0
+
+
+def test_a_function_goes_back_warm_cold_and_far_without_a_failed_request() -> None:
+    made = run("rollbacks")
+    warm, cold, oldest = rows(made)
+    assert [len(row["last"]) for row in (warm, cold, oldest)] == [SMOKE.changes, SMOKE.changes, 1]
+    assert all(row["failed"] == 0 and row["sent"] > 100 for row in (warm, cold, oldest))
+    assert not any(warm["start"])
+    assert all([*cold["start"], *oldest["start"]])

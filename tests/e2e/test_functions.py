@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from lastgood.effects.functions.asking import ask
+from lastgood.interfaces.demo.load import Load, Probe
 from tests.support import processes
 from tests.support.functions import FunctionShop
 from tests.support.processes import CONTROLLER, eventually
@@ -180,3 +182,71 @@ def test_the_clock_and_the_environment_come_back_with_the_version(shop: Function
     assert set(after.replace(before, "").split()[::2]) == {"oneONE"}
     lines = [line for line in after.splitlines() if line]
     assert len(lines) == len(set(lines)), "each time at most once"
+
+
+def test_who_was_sent_to_a_version_stays_there(shop: FunctionShop) -> None:
+    """By a cookie of its first answer, on whatever connection it comes."""
+    shop.open_with("one")
+    shop.say("two", "    strategy: { canary: { steps: [50%], hold: 120s, sticky: true } }\n")
+    shop.ok("deploy", "--wait", "converged")
+    kept: dict[str, set[str]] = {"one": set(), "two": set()}
+    for _ in range(40):
+        first = shop.get("/visit")
+        cookie = {"cookie": first.headers["set-cookie"].partition(";")[0]}
+        kept[first.body] |= {shop.get("/visit", cookie).body for _ in range(5)}
+    assert kept == {"one": {"one"}, "two": {"two"}}
+
+
+def test_one_that_is_killed_under_load_costs_what_it_had_and_the_other_version_nothing(shop: FunctionShop) -> None:
+    """kill -9 of a version's process: what it had accepted fails or is tried again, all others are answered."""
+    shop.open_with("one", "    environment: { MORE: '' }\n")
+    shop.say("two", "    strategy: { canary: { steps: [50%], hold: 120s, by: { header: x-try } } }\n")
+    ports = set(shop.function_ports().values())
+    shop.ok("deploy", "--wait", "converged")
+    (green,) = set(shop.function_ports().values()) - ports
+    assert shop.get("/visit", {"x-try": "1"}).body == "two"
+    victim = asyncio.run(ask(green))["pid"]
+    probes = (Probe("stays", "/visit"), Probe("tries", "/visit", (("x-try", "1"),)))
+    load = Load(shop.ports.gateway, probes, 100.0)
+    load.start()
+    try:
+        eventually(lambda: len(load.answers), lambda count: count > 40)
+        os.kill(victim, signal.SIGKILL)
+        before = len(load.answers)
+        eventually(lambda: len(load.answers), lambda count: count > before + 100)
+    finally:
+        load.stop()
+    seen = {name: [answer for answer in load.answers if answer.probe == name] for name in ("stays", "tries")}
+    assert {answer.body for answer in seen["tries"] if answer.status == 200} == {"two"}
+    failed = [answer for answer in seen["tries"] if answer.status != 200]
+    assert len(failed) <= 2, "one connection was open to it, so one request can have been there"
+    assert len([answer for answer in seen["stays"] if answer.status != 200]) <= 2
+    assert {asyncio.run(ask(port))["starts"] for port in ports} == {1}, "nobody else was touched"
+    assert asyncio.run(ask(green))["starts"] == 2
+    assert shop.get("/visit", {"x-try": "1"}).body == "two"
+
+
+def test_a_full_disk_makes_no_version_and_takes_none_away(shop: FunctionShop) -> None:
+    shop.state.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", shop.state], capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"mounting is not permitted: {mounted.stderr}")
+    try:
+        shop.open_with("one")
+        shop.commit_function({f"{n}.bin": "x" * 10_000_000 for n in range(2)}, "Too large for what is left")
+        refused = shop.run("deploy", "--wait", "ended")
+        assert refused.code == 7, refused.said
+        assert "No space left on device" in refused.said
+        assert "make room on the disk" in refused.said
+        assert shop.run("function", "upload", "price").code == 7
+        assert (shop.get("/visit").body, shop.live) == ("one", 1)
+        shop.git("reset", "--quiet", "--hard", "HEAD~1")
+        shop.say("two")
+        shop.ok("deploy", "--wait", "converged")
+        shop.ok("rollback", "-m", "two is no good")
+        assert shop.get("/visit").body == "one"
+    finally:
+        shop.run("down", "--yes")
+        subprocess.run(["umount", "--lazy", str(shop.state)], check=True)
