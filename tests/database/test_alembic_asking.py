@@ -1,6 +1,6 @@
 """Revisions of Alembic that ask the database while they run: written down with what they were told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,16 +49,6 @@ def upgrade():
 def downgrade():
     op.execute("DELETE FROM goods WHERE id = 7")
 """
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
-    url = f"sqlite:///{tmp_path}/t.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    found = open_session(url, create=True)
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -22,23 +21,11 @@ from lastgood.database.reader import read_history
 from lastgood.effects.databases.postgresql import PostgresqlSession
 from lastgood.effects.databases.runner import Consent, down, status, up
 from lastgood.effects.databases.session import Session
-from lastgood.effects.databases.sqlite import SqliteSession
 from lastgood.errors import Failed, LastgoodError, Unavailable
 
 
 def read(files: dict[str, str], session: Session) -> History:
     return read_history({name: text.encode() for name, text in files.items()}, session.dialect)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
-    made: Session
-    if request.param == "sqlite":
-        made = SqliteSession(tmp_path / "t.db", create=True)
-    else:
-        made = PostgresqlSession(request.getfixturevalue("postgresql_url"))
-    yield made
-    made.close()
 
 
 def test_nulls_in_a_column_that_comes_back_not_null(session: Session) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,17 +24,6 @@ BASE = (
     "CREATE INDEX parts_goods ON parts (goods);"
     "INSERT INTO goods VALUES (1, 'a', 10), (2, 'b', NULL); INSERT INTO parts VALUES (7, 1);"
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
-    made: Session
-    if request.param == "sqlite":
-        made = SqliteSession(tmp_path / "t.db", create=True)
-    else:
-        made = PostgresqlSession(request.getfixturevalue("postgresql_url"))
-    yield made
-    made.close()
 
 
 def history(session: Session, first: str, back: str, *, base: str = BASE) -> History:

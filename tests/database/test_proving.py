@@ -164,6 +164,24 @@ def test_a_whole_history_goes_on_after_what_is_broken(
     assert [proof.verdict for proof in proofs] == ["exact", "broken", "exact", "lossy"]
 
 
+@pytest.mark.parametrize("kind", ["lite", "pg"])
+def test_what_refuses_generated_rows_is_proven_without_them(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    session: Session = request.getfixturevalue(kind)
+    files = {
+        **FIRST,
+        "2_b.up.sql": "CREATE TABLE b (x integer CHECK (x IS NULL)); INSERT INTO b SELECT id FROM a",
+        "2_b.down.sql": "DROP TABLE b",
+        "3_c.up.sql": "ALTER TABLE a ADD c text",
+        "3_c.down.sql": "ALTER TABLE a DROP COLUMN c",
+        "4_d.up.sql": "DELETE FROM a",
+        "4_d.down.sql": "-- lastgood:empty really",
+    }
+    proofs = prove_history(session, write(tmp_path / "m", session, files))
+    assert [proof.verdict for proof in proofs] == ["exact", "exact", "exact", "lossy"], "rows are back for the rest"
+
+
 def test_a_schema_changed_by_hand_is_no_base_for_a_proof(pg: PostgresqlSession, tmp_path: Path) -> None:
     history = write(
         tmp_path / "m", pg, {**FIRST, "2_b.up.sql": "CREATE TABLE b (x int)", "2_b.down.sql": "DROP TABLE b"}

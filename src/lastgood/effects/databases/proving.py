@@ -23,6 +23,7 @@ RowSource = Literal["live", "generated", "none"]
 SAMPLE = 100
 """Rows of each table that are copied where the database cannot be copied whole."""
 _COMPARED = 5000
+_FAILS = ("the way up fails", "the way back fails", "cannot go up again")
 
 
 def prove_pending(
@@ -72,35 +73,50 @@ def prove_history(
 ) -> tuple[Proof, ...]:
     """Proofs of a whole history from an empty database on, one for each group of versions (default: each alone).
 
-    ``session`` only says where scratch databases are made. An up that fails ends it: what comes later is left out.
+    ``session`` only says where scratch databases are made. A release that fails with generated rows is proven again
+    without: rows of chance may be those that it rightly refuses. An up that fails without rows ends the history.
     """
     names = groups if groups is not None else [[m.version] for m in history.migrations]
     releases = [[m for version in group if (m := history.find(version))] for group in names]
     proofs: list[Proof] = []
-    start = 0
+    start, bare = 0, False
     try:
         while start < len(releases):
             before = [m.up for release in releases[:start] for m in release]
             with session.scratch(with_rows=False, scripts=before, empty=True) as copy:
-                start = _prove_until_broken(copy, releases, start, proofs, rows)
+                start, bare = _prove_until_broken(copy, releases, start, proofs, "none" if bare else rows, once=bare)
     except SqlFailure as failure:
         raise explain(failure, session.place) from None
     return tuple(proofs)
 
 
 def _prove_until_broken(
-    copy: Session, releases: Sequence[Sequence[Migration]], start: int, proofs: list[Proof], rows: RowSource
-) -> int:
-    """Where to go on: a broken release leaves the copy in a state of which nothing is known."""
+    copy: Session,
+    releases: Sequence[Sequence[Migration]],
+    start: int,
+    proofs: list[Proof],
+    rows: RowSource,
+    *,
+    once: bool = False,
+) -> tuple[int, bool]:
+    """Where to go on, and whether without rows: a broken release leaves the copy in a state of which nothing is known.
+
+    ``once``: only the first one, which was broken with rows.
+    """
     for position in range(start, len(releases)):
         if rows == "generated":
             fill(copy)
         proof = prove_on(copy, releases[position])
+        failed = any(reason.startswith(_FAILS) for reason in proof.reasons)
+        if proof.verdict == "broken" and failed and rows == "generated":
+            return position, True
         proofs.append(proof)
         if proof.verdict == "broken":
-            can_go_on = not any(reason.startswith("the way up fails") for reason in proof.reasons)
-            return position + 1 if can_go_on else len(releases)
-    return len(releases)
+            can_go_on = not any(reason.startswith(_FAILS[0]) for reason in proof.reasons)
+            return (position + 1 if can_go_on else len(releases)), False
+        if once:
+            return position + 1, False
+    return len(releases), False
 
 
 def prove_on(copy: Session, migrations: Sequence[Migration], *, keep: bool = False) -> Proof:
@@ -125,7 +141,7 @@ def prove_on(copy: Session, migrations: Sequence[Migration], *, keep: bool = Fal
         for migration in migrations:
             run(migration, migration.up)
     except LastgoodError as error:
-        return Proof(versions, digest, "broken", (f"the way up fails: {_line(error)}",), took_ms=took_ms())
+        return Proof(versions, digest, "broken", (f"{_FAILS[0]}: {_line(error)}",), took_ms=took_ms())
     if no_way_back:
         return Proof(versions, digest, "irreversible" if marked else "broken", tuple(no_way_back), took_ms=took_ms())
     upped = copy.fingerprint()
@@ -134,7 +150,7 @@ def prove_on(copy: Session, migrations: Sequence[Migration], *, keep: bool = Fal
             if migration.down is not None:
                 run(migration, migration.down)
     except LastgoodError as error:
-        return Proof(versions, digest, "broken", (f"the way back fails: {_line(error)}",), took_ms=took_ms())
+        return Proof(versions, digest, "broken", (f"{_FAILS[1]}: {_line(error)}",), took_ms=took_ms())
     back, rows_back = copy.fingerprint(), read_rows(copy)
     again, failure = None, None
     try:
