@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,14 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 def test_the_architecture_page_stays_short() -> None:
     assert (ROOT / "ARCHITECTURE.md").read_text().count("\n") <= 200
+
+
+def test_every_mutation_finds_its_line() -> None:
+    """``make bite`` takes a quarter of an hour; that a mutation has lost its line is seen here."""
+    bites = [raw for path in tracked("tools/bites/*.toml") for raw in tomllib.loads(path.read_text())["bite"]]
+    assert len(bites) > 40
+    for bite in bites:
+        assert (ROOT / bite["file"]).read_text().count(bite["old"]) == 1, bite["name"]
+        for test in bite["tests"]:
+            path, _, function = test.partition("::")
+            assert not function or f"def {function.partition('[')[0]}(" in (ROOT / path).read_text(), test
