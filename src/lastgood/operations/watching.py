@@ -182,7 +182,10 @@ class Watching:
             elif under.unkept:
                 go_back = _unkept
             await self._loop.ask(partial(rulings.take_down, under.finding, go_back))
-            await asyncio.to_thread(self._evidence.keep, under.subject.release)
+            try:
+                await asyncio.to_thread(self._evidence.keep, under.subject.release)
+            except OSError:
+                pass  # its digest is in the journal: what is lost of it will be seen
             return
         for said in found.says:
             name = said.partition(":")[0]
