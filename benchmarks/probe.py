@@ -76,7 +76,7 @@ def _add(it: Running, load: Traffic, numbers: range) -> Probes:
         sent[asked.deployment] = (asked_ns, ok_ns)
         seen.codes.update(codes)
         it.api.wait(asked.deployment, "converged.ended")
-    for number, one in stamps(it, sent).items():
+    for number, one in stamps(it.places, sent).items():
         asked_ns, ok_ns = sent[number]
         seen.commit.append((ok_ns - asked_ns) / 1e6)
         seen.effective.append(one.push_ms["load"] + ok_ns / 1e6 - one.began_ms["shift"])

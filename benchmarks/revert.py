@@ -98,12 +98,12 @@ def revert(it: Running, load: Traffic, *, hosts: int, times: int) -> Reverts:
     window = load.window(began_ns, now_ns(), "b")
     seen.sent, seen.failed = window.sent, window.failed
     it.project.move(range(hosts), it.shape.per_host, "a", f"Move {hosts} hosts back")
-    _note_stamps(it, seen, forth, back)
+    _note_stamps(it.places, seen, forth, back)
     return seen
 
 
 def _note_stamps(it: Running, seen: Reverts, forth: dict[int, int], back: dict[int, int]) -> None:
-    found = stamps(it, {**forth, **back})
+    found = stamps(it.places, {**forth, **back})
     for number in back:
         one = found[number]
         seen.push.append(one.push_ms["push"])

@@ -98,12 +98,12 @@ def shift(it: Running, load: Traffic, *, hosts: int, times: int) -> Shifts:
     time.sleep(0.1)
     shifts.note_all(load.window(began_ns, now_ns(), "b"))
     it.project.move(range(hosts), it.shape.per_host, "a", f"Move {hosts} hosts back")
-    _note_stamps(it, sent, shifts)
+    _note_stamps(it.places, sent, shifts)
     return shifts
 
 
 def _note_stamps(it: Running, sent: dict[int, int], shifts: Shifts) -> None:
-    for number, seen in stamps(it, sent).items():
+    for number, seen in stamps(it.places, sent).items():
         shifts.to_request.append(seen.requested_ms - sent[number] / 1e6)
         shifts.to_effect.append(seen.began_ms["shift"] - seen.requested_ms)
         shifts.push.append(seen.push_ms["shift"])

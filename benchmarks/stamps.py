@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from benchmarks.project import Running
 from lastgood import bootstrap
 from lastgood.release import events as ev
+from lastgood.settings import Places
 
 
 @dataclass
@@ -20,10 +20,10 @@ class Stamps:
     push_ms: dict[str, float] = field(default_factory=dict)
 
 
-def stamps(it: Running, deployments: Collection[int]) -> dict[int, Stamps]:
+def stamps(places: Places, deployments: Collection[int]) -> dict[int, Stamps]:
     """By deployment; moments in ms of the boot-time clock."""
     found = {number: Stamps() for number in deployments}
-    journal = bootstrap.open_journal(it.places, read_only=True)
+    journal = bootstrap.open_journal(places, read_only=True)
     try:
         for event in journal.read():
             if event.deployment not in found:

@@ -70,6 +70,37 @@ def test_a_service_goes_back_warm_and_cold_without_a_failed_request() -> None:
     assert max(made.raw["warm"]["start"]) == 0, "what is warm is not started"
 
 
+def test_every_strategy_goes_forward_and_back_without_a_failed_request() -> None:
+    made = run("strategies")
+    assert len(made.raw) == 4
+    for row in rows(made):
+        assert len(row["back_s"]) == SMOKE.changes
+        assert (row["failed"], row["dropped"]) == (0, 0)
+        assert row["moved"] > 0
+
+
+def test_a_shielded_canary_that_fails_everything_is_seen_by_nobody() -> None:
+    for row in rows(run("shield")):
+        assert row["sent"] > 100
+        assert row["failed"] == 0
+
+
+def test_all_services_go_back_by_one_command() -> None:
+    (row,) = rows(run("fleet"))
+    assert row["failed"] == 0
+    assert len(row["total"]) == len(row["last"]) == SMOKE.changes
+    assert set(row["idle"]) == {"controller", "supervisor", "Envoy"}
+
+
+def test_a_version_is_swapped_beside_others() -> None:
+    made = run("swap")
+    ours = [row for name, row in made.raw.items() if name.startswith("Lastgood")]
+    assert len(ours) == 2
+    for row in ours:
+        assert (row["failed"], row["dropped"]) == (0, 0)
+    assert all(row["sent"] > 100 for row in rows(made))
+
+
 def test_a_kept_column_comes_back_with_its_rows_on_both_databases() -> None:
     made = run("databases")
     assert set(made.raw) == {
