@@ -68,6 +68,31 @@ def test_a_canary_climbs_by_itself_holding_each_share_and_keeping_the_stable_one
     assert sim.system.violations == []
 
 
+@pytest.mark.parametrize("jump_s", [-31_536_000.0, -3600.0, 3600.0, 31_536_000.0])
+def test_a_wall_clock_that_is_set_lengthens_and_shortens_no_hold(jump_s: float) -> None:
+    """Nor how long the old version stays warm: at the end there is as much of either as without the jump."""
+    sim = on_canary()
+
+    async def script(loop: Loop) -> None:
+        sim.clock.wall_offset_s += jump_s
+        await asyncio.sleep(90)
+        assert shares(sim)[0] == 5.0
+        await asyncio.sleep(15)
+        assert shares(sim)[0] == 25.0
+        sim.clock.wall_offset_s -= 2 * jump_s
+        await asyncio.sleep(80)
+        assert shares(sim)[0] == 25.0
+        await asyncio.sleep(120)
+        assert shares(sim) == (100.0, 20, 20)
+        sim.clock.wall_offset_s += jump_s
+        await at_rest(loop)
+
+    state = played(sim, script)
+    assert shares(sim) == (0.0, 20, 0)
+    assert state.verdict(2).name == "good"
+    assert sim.system.violations == []
+
+
 def test_promote_ends_one_hold() -> None:
     sim = on_canary()
     assert shares(sim)[0] == 5.0
