@@ -21,6 +21,16 @@ def test_each_change_is_one_line() -> None:
     assert restarts(LIVE, dict(LIVE.parts), {}, {}) == []
 
 
+def test_functions_are_called_what_they_are() -> None:
+    live = Release(1, "shop", None, {"function:price": "1", "function:gone": "1", "function:same": "1"})
+    parts = {"function:price": "2", "function:same": "1", "function:new": "1"}
+    assert restarts(live, parts, {}, {}) == [
+        "stops function gone",
+        "starts function new: 1 instance",
+        "restarts function price: 1 instance of the new version beside the old ones",
+    ]
+
+
 def test_a_way_back_says_what_it_could_not_start() -> None:
     start = Step("start:b", "service:b", "start", {"release": 3, "digest": "x", "instances": 1})
     function = Step("start:f", "function:f", "start", {"release": 3, "digest": "x", "instances": 1})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lastgood.release.plan import Plan
-from lastgood.release.release import Release, services_of
+from lastgood.release.release import RUNNING, Release, services_of
 
 _HOW = {
     "blue_green": "beside the old ones",
@@ -29,18 +29,21 @@ def not_startable(plan: Plan, why: WhyNotStartable) -> list[str]:
 def restarts(
     live: Release | None, parts: Mapping[str, str], instances: Mapping[str, int], kinds: Mapping[str, str]
 ) -> list[str]:
-    """A line for each service that changes; ``kinds`` are their strategies. What stays as it is has none."""
+    """A line for each service and function that changes; ``kinds`` are their strategies. What stays has none."""
     before = services_of(live) if live is not None else {}
-    after = {part.partition(":")[2]: digest for part, digest in parts.items() if part.startswith("service:")}
+    after = {part.partition(":")[2]: digest for part, digest in parts.items() if part.startswith(RUNNING)}
+    there = {**(live.parts if live is not None else {}), **parts}
+    functions = {part.partition(":")[2] for part in there if part.startswith("function:")}
     lines = []
     for name in sorted(before.keys() | after.keys()):
         count = instances.get(name, 1)
         many = f"{count} instance{'s' if count != 1 else ''}"
+        kind = "function" if name in functions else "service"
         if name not in after:
-            lines.append(f"stops service {name}")
+            lines.append(f"stops {kind} {name}")
         elif name not in before:
-            lines.append(f"starts service {name}: {many}")
+            lines.append(f"starts {kind} {name}: {many}")
         elif before[name] != after[name]:
             how = _HOW.get(kinds.get(name, "blue_green"), _HOW["blue_green"])
-            lines.append(f"restarts service {name}: {many} of the new version {how}")
+            lines.append(f"restarts {kind} {name}: {many} of the new version {how}")
     return lines

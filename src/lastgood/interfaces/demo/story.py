@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from lastgood.interfaces.demo.load import Load, Probe, Upstream
 from lastgood.interfaces.demo.shop import GENUINE_KEY, Ports, Repository, bad, first, good, refused
+from lastgood.interfaces.demo.software import tell_software
+from lastgood.interfaces.demo.storyteller import Story, free_port
 
 PARTNER = Probe("partner", "/orders/1", (("x-api-key", GENUINE_KEY),))
 STRANGER = Probe("stranger", "/orders/1")
@@ -23,60 +20,19 @@ TRIAL = Probe("trial", "/trial/1")
 BOOKMARK = Probe("bookmark", "/old/1")
 
 
-@dataclass
-class Story:
-    """One telling; ``broken`` lists every promise that did not hold."""
-
-    root: Path
-    broken: list[str] = field(default_factory=list)
-    rollbacks: list[tuple[str, str]] = field(default_factory=list)
-    began_s: float = field(default_factory=time.monotonic)
-
-    def say(self, text: str = "") -> None:
-        """A line of the narrator."""
-        print(text, flush=True)
-
-    def chapter(self, title: str) -> None:
-        """A heading, with the time."""
-        self.say(f"\n[{time.monotonic() - self.began_s:5.1f} s] {title}")
-
-    def holds(self, what: str, truth: bool) -> None:
-        """A promise, checked."""
-        self.say(f"      {'ok  ' if truth else 'NOT '} {what}")
-        if not truth:
-            self.broken.append(what)
-
-    def lastgood(self, *arguments: str, expect: int = 0, feed: str | None = None) -> str:
-        """Type a command; what it prints is shown."""
-        self.say(f"    $ lastgood {' '.join(arguments)}")
-        command = [sys.executable, "-m", "lastgood", *arguments]
-        environment = {**os.environ, "NO_COLOR": "1"}
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, input=feed or "", env=environment)
-        for line in (done.stdout + done.stderr).splitlines():
-            self.say(f"      {line}")
-        if done.returncode != expect:
-            self.holds(f"lastgood {arguments[0]} ends with exit code {expect} (it was {done.returncode})", False)
-        return done.stdout
-
-    def ask(self, *arguments: str) -> dict[str, object]:
-        """The same, for the narrator: as JSON, not shown."""
-        command = [sys.executable, "-m", "lastgood", *arguments, "--json"]
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True)
-        answer: dict[str, object] = json.loads(done.stdout or "{}")
-        return answer
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def tell(root: Path) -> int:
     """Tell the story in a folder; 0 when every promise held."""
-    story = Story(root)
+    story = Story(root / "gateway")
+    _tell_gateway(story)
+    broken = [*story.broken, *tell_software(Story(root / "software", began_s=story.began_s))]
+    story.chapter(f"Every promise was kept: {'no, not these: ' + '; '.join(broken) if broken else 'yes'}.")
+    return 1 if broken else 0
+
+
+def _tell_gateway(story: Story) -> None:
+    """The first act: the configuration of a gateway."""
+    root = story.root
+    root.mkdir()
     upstreams = [Upstream("catalog"), Upstream("legacy")]
     ports = Ports(free_port(), upstreams[0].port, upstreams[1].port)
     load = Load(ports.gateway, (PARTNER, STRANGER, VISITOR, TRIAL, BOOKMARK), per_second=50)
@@ -97,7 +53,6 @@ def tell(root: Path) -> int:
         story.lastgood("down", "--yes")
         for upstream in upstreams:
             upstream.stop()
-    return 1 if story.broken else 0
 
 
 def _open_shop(story: Story, shop: Repository, ports: Ports) -> None:
