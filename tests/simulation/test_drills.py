@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from lastgood.errors import Conflict, LastgoodError, Refused
+from lastgood.interfaces.http.metrics import render_metrics
 from lastgood.operations.drilling import DrillAsk, begin, half_way, keep_drilling, last_drill
 from lastgood.operations.loop import Loop
 from lastgood.operations.world import Outcome
@@ -99,6 +100,24 @@ def test_there_and_back_and_everything_is_as_before() -> None:
     assert found["forth"]["started"] == [], "what serves now stays warm for as long as the drill lasts"
     assert 0 < found["forth"]["took_s"] < 60
     assert 0 < found["back"]["took_s"] < 60
+
+
+def test_its_times_are_metrics_once_it_has_come_back() -> None:
+    sim = on_second()
+    pages: list[str] = []
+
+    async def story(loop: Loop) -> None:
+        await drilled(loop)
+        pages.append(render_metrics(loop.view(), (), 0))
+        await over(loop)
+        pages.append(render_metrics(loop.view(), (), 0))
+
+    played(sim, attended(story))
+    assert "lastgood_drill_seconds" not in pages[0]
+    found = last_drill(sim.loop.state) if sim.loop is not None else None
+    assert found is not None
+    for way in ("back", "forth"):
+        assert f'lastgood_drill_seconds{{way="{way}"}} {found[way]["took_s"]:.6f}' in pages[1]
 
 
 def test_a_crash_at_any_gate_comes_to_rest_and_then_goes_forward() -> None:
