@@ -23,6 +23,8 @@ from lastgood.gateway.packing import packed, resource
 from lastgood.gateway.snapshot import Resource
 
 CONNECT_S = 2.0
+BACK_OFF_MS = 1
+"""Before a request is tried elsewhere; the least that Envoy takes."""
 _MANY = 100_000
 _REASONS = ("5xx", "reset", "connect-failure", "refused-stream")
 
@@ -70,6 +72,8 @@ def rescue(policy: Any, said: Retries | None) -> None:
     reasons = [reason for reason in policy.retry_on.split(",") if reason]
     policy.retry_on = ",".join([*reasons, *(reason for reason in _REASONS if reason not in reasons)])
     policy.num_retries.value = max(1, policy.num_retries.value)
+    # The other try goes to somebody else, who is well: nothing is spared by waiting for 25 ms, Envoy's default.
+    policy.retry_back_off.base_interval.FromMilliseconds(BACK_OFF_MS)
     policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
     config = previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=1)
     policy.retry_priority.typed_config.CopyFrom(packed(config))
