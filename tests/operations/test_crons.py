@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lastgood.operations.crons import Crons, due, next_after
@@ -157,6 +157,7 @@ async def test_a_clock_that_is_set_back_repeats_nothing_unless_it_was_wrong() ->
         assert len(world.fired) == 2
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["* * * * *", "*/7 * * * *", "0 3 * * *", "30 4 1 * 1", "0 0 29 2 *"]),
     st.integers(0, 10**7),
