@@ -9,6 +9,7 @@ import pytest
 from lastgood.config.model import InstanceHealth, SmokeCheck
 from lastgood.errors import Failed, LastgoodError, Unavailable
 from lastgood.ports import KeeperAway
+from lastgood.release.step import Step
 from tests.services.town import ONE, TWO, Town
 
 pytestmark = pytest.mark.timeout(60)
@@ -102,6 +103,15 @@ async def test_a_supervisor_that_is_away_for_a_moment_is_waited_for(town: Town) 
     town.processes.refusals += [Unavailable("it refuses")]
     with pytest.raises(Unavailable, match="refuses"):
         await town.do("start", instances=1)
+
+
+async def test_services_that_start_at_once_get_ports_of_their_own(town: Town) -> None:
+    """Where many begin together a port is chosen long before anything listens there."""
+    steps = [Step("x", f"service:s{n}", "start", {"digest": ONE, "release": 1, "instances": 4}) for n in range(80)]
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(town.services.perform(step, f"d1.1/{step.part}") for step in steps))
+    ports = [key.rpartition(".")[2] for key in town.running()]
+    assert len(set(ports)) == len(ports) == 320
 
 
 async def test_patience_with_connections_ends(town: Town) -> None:

@@ -72,6 +72,7 @@ class ServiceDriver:
         self._instances: tuple[Instance, ...] | None = None
         self._asked_s = 0.0
         self._draining: set[str] = set()
+        self._promised: set[int] = set()
         self._publishing: asyncio.Task[None] | None = None
         self.vitals = Vitals(self._probe)
         self.outlet: Outlet = NoOutlet()
@@ -232,13 +233,17 @@ class ServiceDriver:
         launch = await self._launch(name, digest, release)
         mine = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
         self._draining -= {each.key for each in mine}
-        taken = [each.port for each in self._instances or ()]
+        taken = [*self._promised, *(each.port for each in self._instances or ())]
         began_s = time.monotonic()
         ports = [each.port for each in mine if each.state.phase in ("exited", "needs_env")]
         for _ in range(count - len(mine)):
             ports.append(free_port([*taken, *ports]))
-        await asyncio.gather(*(self._run(name, digest, port, launch) for port in ports))
-        await self._until_ready(name, digest, count, launch)
+        self._promised |= set(ports)
+        try:
+            await asyncio.gather(*(self._run(name, digest, port, launch) for port in ports))
+            await self._until_ready(name, digest, count, launch)
+        finally:
+            self._promised -= set(ports)
         took_ms = round((time.monotonic() - began_s) * 1000, 1)
         return {"instances": count, "already": len(mine), "ready_ms": took_ms}
 
