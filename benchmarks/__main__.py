@@ -27,6 +27,7 @@ NAMES = (
     "rollbacks",
     "databases",
     "histories",
+    "migrators",
     "peers",
     "judgement",
 )
