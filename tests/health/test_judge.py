@@ -340,6 +340,14 @@ def test_3_when_the_baseline_is_gone_a_regression_is_found_all_the_same(fails: f
     assert at_s <= 60 + within_s
 
 
+def test_16_slower_than_it_was_is_no_reason_where_there_is_nothing_to_compare_with() -> None:
+    """The machine became busy at the moment in which all requests moved: nobody can tell what that is."""
+    before = list(ticks(47, 60, Side(median_ms=steady(20)), Side(median_ms=steady(20))))
+    after = ticks(48, 120, Side(median_ms=steady(60)), WELL, percent=100.0)
+    slow = [replace(tick, at_s=tick.at_s + 60, sides=(tick.sides[0], Arm())) for tick in after]
+    assert judged(FULL, [*before, *slow])[0].outcome != "bad"
+
+
 def test_17_the_evidence_says_what_was_promised() -> None:
     found, _ = judged(FULL, ticks(15, 60, Side(steady(0.2)), WELL))
     assert found.harm >= 1 / FULL.alpha

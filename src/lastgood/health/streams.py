@@ -60,6 +60,8 @@ class Compared:
         self._usual = Estimate()
         self._reference = reference
         self._dispersion = dispersion
+        self.past_alone = True
+        """Whether its past may condemn it where nothing else goes through the gateway either."""
 
     def take(
         self, mine: tuple[int, int], theirs: tuple[int, int], took_s: float, rest: tuple[int, int] = (0, 0)
@@ -70,7 +72,7 @@ class Compared:
         if mine[1] and theirs[1]:
             gains = between_arms(mine, theirs, self.expected.share)
             self.wealth.bet([gain / self._dispersion for gain in gains], took_s)
-        elif mine[1] and limit is not None:
+        elif mine[1] and limit is not None and (rest[1] or self.past_alone):
             gains = against(*mine, limit)
             if rest[1]:
                 gains = lesser(gains, between_arms(mine, rest, self._usual.share))
@@ -123,6 +125,7 @@ class Latency:
 
     def _begun(self, edge: int) -> Compared:
         compared = Compared(self._every_s, self._dispersion)
+        compared.past_alone = False  # a machine that is busier than it was makes everything slower
         answers = self._past.within[-1]
         compared.expected = Estimate(answers - self._past.within[edge] + 0.5, answers + 1.0)
         compared.expected.seen, compared.expected.seen_bad = answers, answers - self._past.within[edge]
