@@ -137,7 +137,7 @@ def test_a_rollback_with_nothing_to_go_back_to(shop: Shop) -> None:
     refuses(shop, "abort", code=4, saying=("no deployment is under way",))
     refuses(shop, "confirm", code=4, saying=("no deployment is under way",))
     refuses(shop, "promote", code=4, saying=("no deployment is under way",))
-    refuses(shop, "retry", code=4, saying=("no deployment is under way",))
+    refuses(shop, "retry", code=4, saying=("d1 did not go back",))
     refuses(shop, "report", "d99", code=2, saying=("d99",))
     refuses(shop, "mark", "r9", "bad", code=2, saying=("r9",))
 
