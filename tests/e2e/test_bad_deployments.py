@@ -237,7 +237,7 @@ def _daemon(shop: Shop) -> list[str]:
         ("/v1/deploy", {"percent": 1e309}, 422),
         ("/v1/deploy", {"unknown": True}, 422),
         ("/v1/deploy", {"why": "x" * 100_000}, 422),
-        ("/v1/deploy", {"revision": "no-such-branch"}, 503),
+        ("/v1/deploy", {"revision": "no-such-branch"}, 400),
         ("/v1/rollback", {"target": "r99"}, 400),
         ("/v1/mark", {"release": "r1", "verdict": "splendid"}, 422),
         ("/v1/tag", {"name": "r1", "release": "r1"}, 400),
