@@ -53,14 +53,14 @@ def main() -> None:
     print(machine.described(), flush=True)
     for name in asked.names or NAMES:
         began_s = time.monotonic()
-        before = machine.load_average()
+        load_before, pace_before = machine.load_average(), machine.pace_ms()
         table: Table = importlib.import_module(f"benchmarks.{name}").run(size)
         took_s = time.monotonic() - began_s
-        keep(table, took_s, before)
-        print(f"\n{table.markdown()}\n({took_s:.0f} s; load average {before:.1f} before it)", flush=True)
+        keep(table, took_s, load_before, (pace_before, machine.pace_ms()))
+        print(f"\n{table.markdown()}\n({took_s:.0f} s; load average {load_before:.1f} before it)", flush=True)
 
 
-def keep(table: Table, took_s: float, load_before: float, results: Path = RESULTS) -> None:
+def keep(table: Table, took_s: float, load_before: float, pace: tuple[float, float], results: Path = RESULTS) -> None:
     """Write a table's samples beside those of the other benchmarks' last runs."""
     results.parent.mkdir(exist_ok=True)
     kept = json.loads(results.read_text()) if results.exists() else {}
@@ -70,6 +70,7 @@ def keep(table: Table, took_s: float, load_before: float, results: Path = RESULT
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "took_s": round(took_s, 1),
         "load_average_before": load_before,
+        "pace_ms": [round(one, 1) for one in pace],
         "markdown": table.markdown(),
         "raw": table.raw,
     }

@@ -115,10 +115,17 @@ def test_a_traffic_process_that_ended_is_said() -> None:
 def test_results_of_other_benchmarks_are_kept(tmp_path: Path) -> None:
     results = tmp_path / "results" / "latest.json"
     for name in ("one", "two"):
-        keep(Table(name, name.title(), ("a", "b"), [("1", "2")], ["a note"], {"x": [1.0]}), 1.5, 0.1, results)
+        keep(
+            Table(name, name.title(), ("a", "b"), [("1", "2")], ["a note"], {"x": [1.0]}),
+            1.5,
+            0.1,
+            (4.04, 5.06),
+            results,
+        )
     kept = json.loads(results.read_text())
     assert set(kept) == {"one", "two"}
     assert kept["one"]["raw"] == {"x": [1.0]}
+    assert kept["one"]["pace_ms"] == [4.0, 5.1]
     assert kept["two"]["markdown"].splitlines()[:5] == ["### Two", "", "| a | b |", "| --- | --- |", "| 1 | 2 |"]
     assert "`python -m benchmarks two`" in kept["two"]["markdown"]
 
@@ -133,6 +140,8 @@ def test_the_page_gets_the_last_tables_and_keeps_the_rest() -> None:
         "between\n<!-- two -->\n<!-- /two -->\nafter\n"
     )
     assert rewrite(rewritten, {"one": {**result, "markdown": "| \\1 |\n"}}) == rewritten
+    paced = rewrite(page, {"one": {**result, "markdown": "", "pace_ms": [4.0, 5.1]}})
+    assert "before it, the machine's pace 4.0 ms before and 5.1 after, at C: M.\n" in paced
 
 
 def test_every_benchmark_has_its_place_on_the_page() -> None:
