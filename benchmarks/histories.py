@@ -91,7 +91,7 @@ class Result:
 
 def run(size: Size) -> Table:
     """Every product on both databases; only the smallest one to see that it runs."""
-    products = PRODUCTS[-1:] if size.name == "smoke" else PRODUCTS
+    products: tuple[Product, ...] = PRODUCTS[-1:] if size.name == "smoke" else PRODUCTS
     chosen = os.environ.get("LASTGOOD_HISTORIES_ONLY")
     products = tuple(p for p in products if chosen is None or p.name in chosen.split(","))
     folder = Path(os.environ.get("LASTGOOD_HISTORIES", Path(tempfile.gettempdir(), "lastgood-histories")))

@@ -98,7 +98,7 @@ def revert(it: Running, load: Traffic, *, hosts: int, times: int) -> Reverts:
     window = load.window(began_ns, now_ns(), "b")
     seen.sent, seen.failed = window.sent, window.failed
     it.project.move(range(hosts), it.shape.per_host, "a", f"Move {hosts} hosts back")
-    _note_stamps(it.places, seen, forth, back)
+    _note_stamps(it, seen, forth, back)
     return seen
 
 

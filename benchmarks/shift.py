@@ -98,7 +98,7 @@ def shift(it: Running, load: Traffic, *, hosts: int, times: int) -> Shifts:
     time.sleep(0.1)
     shifts.note_all(load.window(began_ns, now_ns(), "b"))
     it.project.move(range(hosts), it.shape.per_host, "a", f"Move {hosts} hosts back")
-    _note_stamps(it.places, sent, shifts)
+    _note_stamps(it, sent, shifts)
     return shifts
 
 

@@ -266,6 +266,13 @@ def test_a_lock_let_go_in_time_is_waited_for(session: SqliteSession, tmp_path: P
     other.close()
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_the_lock_is_for_those_who_may_open_the_database(session: SqliteSession, mode: int) -> None:
+    Path(session.place).chmod(mode)
+    with session.lock():
+        assert Path(session.place + ".lastgood-lock").stat().st_mode & 0o777 == mode
+
+
 def test_two_runners_at_once_take_turns(session: SqliteSession, tmp_path: Path) -> None:
     history = write(tmp_path / "m", BASE)
     other = SqliteSession(Path(session.place), Limits(runner_wait_s=0.05))

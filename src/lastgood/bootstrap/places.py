@@ -29,6 +29,7 @@ class Options:
     def save(self, path: Path) -> None:
         """Write, whole or not at all."""
         temporary = path.with_suffix(".new")
+        temporary.touch(0o600)
         temporary.write_text(json.dumps(asdict(self)))
         os.replace(temporary, path)
 

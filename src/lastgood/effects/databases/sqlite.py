@@ -7,6 +7,7 @@ SQLite's own locks (https://sqlite.org/howtocorrupt.html, 2.2).
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shutil
 import sqlite3
@@ -119,7 +120,7 @@ class SqliteSession:
         path = self._path.with_name(self._path.name + ".lastgood-lock")
         give_up = time.monotonic() + self.limits.runner_wait_s
         try:
-            handle = path.open("a+")
+            handle = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode()))
         except OSError as error:
             raise Unavailable(
                 f"cannot make the lock file: {error}", where=str(path), next="make the folder writable"
@@ -138,6 +139,10 @@ class SqliteSession:
                         ) from None
                     time.sleep(0.02)
             yield
+
+    def _mode(self) -> int:
+        """Who may open the database may take its lock, and nobody else."""
+        return self._path.stat().st_mode & 0o666 if self._path.exists() else 0o600
 
     def has_books(self, table: str = "log") -> bool:
         """Whether our own tables, or this one of them, are there."""

@@ -20,7 +20,7 @@ class Reserve:
         try:
             if self._path.exists() and self._path.stat().st_size == self._size:
                 return True
-            with open(self._path, "wb") as file:
+            with open(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, self._size)
             return True
         except OSError:
