@@ -182,6 +182,11 @@ class Configuration:
         return entry.value if entry else model.Gateway()
 
 
+def is_next_to(one: Configuration, other: Configuration) -> bool:
+    """Whether either was made from the other, so that what differs is known without a look at all entries."""
+    return any(new.since is not None and new.since.configuration() is old for old, new in ((one, other), (other, one)))
+
+
 def changed_keys(old: Configuration, new: Configuration) -> set[str]:
     """Keys of entries that differ, are new or are gone. What both share is the same object, mostly: hence the shape."""
     for one, other in ((old, new), (new, old)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 
-from lastgood.config.configuration import Configuration
+from lastgood.config.configuration import Configuration, is_next_to
 from lastgood.gateway.outline import Outline, outline
 from lastgood.gateway.snapshot import Resource, Snapshot, digest_of_type, digest_of_types
 from lastgood.gateway.tables import NOTHING, Index, Key, Table, advance
@@ -57,12 +57,19 @@ class CompileCache:
         """The index of a configuration, made from the one used last where there is one."""
         for found in self._indexes:
             if found.outline is outline and found.clusters == clusters:
-                self._indexes.remove(found)
-                self._indexes.append(found)
+                # not list.remove, which would compare whole configurations with each other
+                self._indexes = [*(other for other in self._indexes if other is not found), found]
                 return found
-        made = advance(self._indexes[-1] if self._indexes else NOTHING, outline, clusters)
+        made = advance(self._nearest(outline.configuration), outline, clusters)
         self._indexes = [*self._indexes[-_KEPT + 1 :], made]
         return made
+
+    def _nearest(self, configuration: Configuration) -> Index:
+        """The index that this configuration is known to differ little from, else the one used last."""
+        for found in reversed(self._indexes):
+            if is_next_to(found.outline.configuration, configuration):
+                return found
+        return self._indexes[-1] if self._indexes else NOTHING
 
     def find(self, key: Hashable) -> Resource | None:
         """The resource made before of the same things."""
