@@ -120,12 +120,12 @@ class SqliteSession:
         path = self._path.with_name(self._path.name + ".lastgood-lock")
         give_up = time.monotonic() + self.limits.runner_wait_s
         try:
-            handle = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode()))
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode())
         except OSError as error:
             raise Unavailable(
                 f"cannot make the lock file: {error}", where=str(path), next="make the folder writable"
             ) from None
-        with handle:
+        with os.fdopen(descriptor) as handle:
             while True:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
