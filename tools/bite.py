@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("src", "tests", "benchmarks", "pyproject.toml")
 AT_ONCE = 2
-LIMIT_S = 120
+LIMIT_S = 300
 TEST_LIMIT_S = 20
 """A test that hangs because of a mutation has noticed it, too."""
 INVARIANTS = range(1, 15)

@@ -281,6 +281,17 @@ def test_the_first_request_after_a_crash_is_decided_on_what_is_there() -> None:
     assert sim.system.instances == {("catalog", "v1"): 2}
 
 
+def test_who_starts_has_looked_at_every_part_before_anybody_asks() -> None:
+    sim = on_first()
+
+    async def nothing(loop: Loop) -> None:
+        await at_rest(loop)
+        assert loop.observed.value("gateway", "base") == 1
+        assert loop.observed.value("service:catalog", "healthy:v1") == 2
+
+    played(sim, nothing)
+
+
 def test_content_that_was_good_goes_live_without_bake_and_inherits_its_verdict() -> None:
     sim = on_first()
 
