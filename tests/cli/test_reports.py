@@ -71,13 +71,21 @@ def test_its_plots_stay_inside_and_show_gaps() -> None:
     assert kinds == ["line one", "line one", "line two"]
 
 
+def test_what_was_found_at_its_first_second_is_a_dot() -> None:
+    points = verdict()["measured"]["points"][-1:]
+    for svg in plots.of_verdict(verdict(measured={"points": points})["measured"]):
+        tree = ElementTree.fromstring(svg)
+        assert [dot.get("class") for dot in tree.iter(f"{SVG}circle")] == ["dot one", "dot two"]
+        assert not list(tree.iter(f"{SVG}polyline"))
+
+
 def test_what_rises_in_the_plot_is_what_was_measured() -> None:
     evidence = ElementTree.fromstring(plots.of_verdict(verdict()["measured"])[0])
     worse = next(iter(evidence.iter(f"{SVG}polyline")))
     heights = [float(point.split(",")[1]) for point in str(worse.get("points")).split()]
     assert heights == sorted(heights, reverse=True)
     limit = next(line for line in evidence.iter(f"{SVG}line") if line.get("class") == "limit")
-    per_decade = (plots.HEIGHT - plots.TOP - plots.BOTTOM) / (3 * 1.15)
+    per_decade = (plots.HEIGHT - plots.TOP - plots.BOTTOM) / (3 * 1.25)
     assert math.isclose(float(str(limit.get("y1"))), plots.HEIGHT - plots.BOTTOM - 3 * per_decade, abs_tol=0.1)
 
 
@@ -90,6 +98,22 @@ def test_nothing_measured_is_no_plot() -> None:
 def test_steps_are_bars_and_a_failed_one_says_so() -> None:
     tree = parsed(render_html.page(hostile(), None))
     assert [bar.get("class") for bar in tree.iter(f"{SVG}rect")] == ["bar bad"]
+
+
+def test_a_step_that_another_plan_took_over_from_was_under_way_until_then() -> None:
+    at = "2026-03-01T12:00:{:02}.000Z".format
+    found = recorded.report(recorded.went_back(why="", by="a"))
+    found["timeline"] = [
+        {"kind": "StepStarted", "at": at(1), "step": "hold"},
+        {"kind": "Planned", "at": at(4), "intent": "retreat"},
+        {"kind": "StepStarted", "at": at(4), "step": "shift"},
+        {"kind": "StepEnded", "at": at(5), "step": "shift", "result": {}},
+    ]
+    tree = parsed(render_html.page(found, None))
+    said = [str(word.text) for word in tree.iter(f"{SVG}text")]
+    assert said[1:] == ["hold, left", "3.0 s", "shift", "1.0 s"]
+    widths = [float(str(bar.get("width"))) for bar in tree.iter(f"{SVG}rect")]
+    assert math.isclose(widths[0], 3 * widths[1], rel_tol=0.01)
 
 
 def test_markdown_has_the_verdict_and_no_line_of_it_ends_its_block() -> None:

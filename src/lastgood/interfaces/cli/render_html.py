@@ -14,11 +14,13 @@ from lastgood.interfaces.cli.text import escaped
 
 _STYLE = (
     ":root{color-scheme:light dark}"
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
+    "background:Canvas;color:CanvasText;overflow-wrap:anywhere}"
     "h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}"
     "td,th{border-bottom:1px solid #8884;padding:.25rem .5rem;text-align:left;vertical-align:top}"
-    "pre,code{font:13px ui-monospace,monospace}pre{overflow-x:auto}dt{float:left;clear:left;width:9rem;opacity:.7}"
-    "dd{margin-left:9rem}"
+    "td:first-child{white-space:nowrap}pre{font:13px/1.5 ui-monospace,monospace;white-space:pre-wrap}"
+    "dl{display:grid;grid-template-columns:9rem 1fr}dt{opacity:.75}dd{margin:0}"
+    "@media(max-width:40rem){body{margin-top:1rem}dl{display:block}dd{margin-bottom:.5rem}td,th{padding:.25rem}}"
 )
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -67,21 +69,28 @@ def _lines(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _steps(timeline: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    made = list(_bars(timeline))
+    made = _bars(timeline)
     if made:
         yield "<h2>Steps</h2>"
         yield plots.bars("When each step was under way", made)
 
 
-def _bars(timeline: Sequence[Mapping[str, Any]]) -> Iterator[plots.Bar]:
+def _bars(timeline: Sequence[Mapping[str, Any]]) -> list[plots.Bar]:
+    """In the order in which they began. What had not ended when another plan took over was under way until then."""
     begun: dict[str, float] = {}
+    made = []
     for event in timeline:
-        at_s = _seconds(event["at"])
-        if event["kind"] == "StepStarted" and at_s is not None:
-            begun[str(event["step"])] = at_s
-        elif event["kind"] == "StepEnded" and at_s is not None and str(event["step"]) in begun:
-            step = str(event["step"])
-            yield plots.Bar(escaped(step), begun.pop(step), at_s, bool(event.get("error")))
+        at_s, step = _seconds(event["at"]), str(event.get("step"))
+        if at_s is None:
+            continue
+        if event["kind"] == "StepStarted":
+            begun[step] = at_s
+        elif event["kind"] == "StepEnded" and step in begun:
+            made.append(plots.Bar(escaped(step), begun.pop(step), at_s, bool(event.get("error"))))
+        elif event["kind"] in ("Planned", "Ended"):
+            made += [plots.Bar(f"{escaped(left)}, left", since_s, at_s) for left, since_s in begun.items()]
+            begun.clear()
+    return sorted(made, key=lambda bar: bar.begin_s)
 
 
 def _seconds(at: str | None) -> float | None:

@@ -40,16 +40,23 @@ def _numbers(finding: Mapping[str, Any], *, after: bool) -> list[str]:
         f"{requests} requests, {failures} failed" + (f" ({failures / requests:.2%})" if requests else "")
         for requests, failures in zip(finding["requests"], finding["failures"], strict=True)
     )
-    by = ", ".join(f"{name} {value:.3g}" for name, value in finding["by"].items())
+    by = ", ".join(f"{name} {_times(value)}" for name, value in finding["by"].items())
     lines = [
         f"  this release   {mine}",
         f"  {'the rest       ' if after else 'the one before '}{theirs}",
         f"  watched for {finding['watched_s']:.0f} s" + (" after its bake" if after else ""),
-        f"  evidence that it is worse  {finding['harm']:.3g} of 1 at the beginning ({by})",
-        *([] if after else [f"  evidence that it is fine   {finding['good']:.3g}"]),
+        f"  evidence that it is worse  {_times(finding['harm'])}, of 1 at the beginning ({by})",
+        *([] if after else [f"  evidence that it is fine   {_times(finding['good'])}"]),
     ]
     lines += [f"  keeps it from being good: {lack}" for lack in finding["lacks"]] if finding["outcome"] != "bad" else []
     return lines + [f"  only told: {said}" for said in finding["says"]]
+
+
+def _times(value: float) -> str:
+    """Wealth as people write numbers; it may be beyond anything that has a name."""
+    if value >= 1e6:
+        return f"10^{math.log10(value):.0f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _plots(measured: Mapping[str, Any]) -> list[str]:
