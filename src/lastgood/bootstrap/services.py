@@ -75,17 +75,13 @@ def make_launches(
 ) -> Launches:
     """How versions are launched: from the journal and the bundles on this machine."""
     from lastgood.effects.launches import Launches
-    from lastgood.release.release import services_of
-
-    def release_with(name: str, digest: str) -> int | None:
-        numbers = reversed(loop().state.releases)
-        return next((n for n in numbers if services_of(loop().release_of(n)).get(name) == digest), None)
+    from lastgood.operations.bearers import Bearers
 
     artifacts = make_artifacts(places, secrets.redactor.redact)
     return Launches(
         configurations.of,
         configurations.attached,
-        release_with,
+        Bearers(lambda: loop().state, lambda number: loop().release_of(number)).newest,
         artifacts,
         secrets.resolve,
         places.logs,

@@ -18,6 +18,7 @@ from typing import Any
 
 from lastgood.config.configuration import canonical, digest_of
 from lastgood.config.digests import digest_of_names
+from lastgood.effects.journal.log import grow_log
 from lastgood.effects.journal.manifests import Manifests
 from lastgood.effects.journal.migrating import is_current, migrate
 from lastgood.effects.journal.reading import open_read_only
@@ -62,6 +63,7 @@ class SqliteJournal:
             if not is_current(db, self.path):
                 migrate(self.path)
             self._reserve.fill()
+            grow_log(db, self.path)
             return db
         except sqlite3.DatabaseError as error:
             raise unreadable(error, self.path) from error
