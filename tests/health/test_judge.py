@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -258,7 +259,13 @@ def test_slower_answers_are_found(times: float, at_most_s: float) -> None:
         for seed in range(4)
     ]
     assert all(assessment.outcome == "bad" and at_s <= at_most_s for assessment, at_s in found)
-    assert all("slower" in assessment.why for assessment, _ in found)
+    for assessment, _ in found:
+        said = re.fullmatch(
+            r"slower: (\d+) of (\d+) answers took more than \d+ ms, of the baseline's (\d+) of (\d+)", assessment.why
+        )
+        assert said
+        slow, n, slow_b, n_b = map(int, said.groups())
+        assert slow / n > slow_b / n_b
 
 
 def test_15_each_bet_depends_on_the_past_alone() -> None:

@@ -13,7 +13,7 @@ from lastgood.health.record import Case, write_case, write_line
 from lastgood.health.terms import Terms
 from lastgood.interfaces.cli import deploy, render_plan
 from lastgood.operations.deploy import DeployAsk
-from lastgood.operations.terms import first_share
+from lastgood.operations.terms import first_share, promised
 from tests.envoy.test_compiled import configuration
 from tests.judging.court import court
 
@@ -98,4 +98,11 @@ def test_the_first_share_is_what_was_asked_for_the_canarys_or_all_but_what_is_he
     assert first_share(plain, 20.0) == 20.0
     assert first_share(climbing, 100.0) == 10.0
     assert first_share(held, 100.0) == 95.0
-    assert first_share(plain, 100.0) == 5.0
+    assert first_share(plain, 100.0) == 100.0
+
+
+def test_all_at_once_it_says_what_a_share_would_find() -> None:
+    past = Past(per_second=100.0)
+    assert promised(Terms(), past, 100.0).endswith("if 5% of it went to the new release first (--percent 5)")
+    assert promised(Terms(), past, 50.0).endswith("with 50% of it on the new release")
+    assert promised(Terms(), past, 100.0).split(", if")[0] == promised(Terms(), past, 5.0).split(", with")[0]

@@ -207,7 +207,7 @@ class Judge:
     def _told(self, worst: str) -> str:
         (n_c, bad_c), (n_b, bad_b) = self._sums
         if worst == "latency":
-            return f"slower than the baseline (looked at {', '.join(map(str, self._latency.edges_ms))} ms)"
+            return self._latency.told
         if worst == "volume":
             return f"it gets fewer requests than its {self._percent:g} %"
         if worst == "refused":

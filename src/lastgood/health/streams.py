@@ -108,6 +108,7 @@ class Latency:
         self._every_s, self._dispersion = start_every_s, dispersion
         self._past = Counts()
         self._edges: dict[int, Compared] = {}
+        self._seen: dict[int, tuple[int, int, int, int]] = {}
         self._owed = [0, 0]
 
     def take(self, pair: Pair, took_s: float, rest: Arm | None = None) -> None:
@@ -116,12 +117,15 @@ class Latency:
         for edge, compared in self._edges.items():
             mine, theirs = (_slow(arm, edge, owed[side]) for side, arm in enumerate(pair))
             compared.take(mine, theirs, took_s, _slow(rest, edge, 0) if rest is not None else (0, 0))
+            slow, n, slow_b, n_b = self._seen[edge]
+            self._seen[edge] = (slow + mine[0], n + mine[1], slow_b + theirs[0], n_b + theirs[1])
         for side, arm in enumerate(pair):
             late = arm.counts.within[-1] - arm.counts.within[-8]
             self._owed[side] = max(0, self._owed[side] + arm.hanging - late)
         self._past += pair[1].counts
         if not self._edges and self._past.within[-1] >= ENOUGH:
             self._edges = {edge: self._begun(edge) for edge in edges(self._past)}
+            self._seen = dict.fromkeys(self._edges, (0, 0, 0, 0))
 
     def _begun(self, edge: int) -> Compared:
         compared = Compared(self._every_s, self._dispersion)
@@ -139,9 +143,12 @@ class Latency:
         return sum(compared.wealth.now for compared in self._edges.values()) / len(self._edges)
 
     @property
-    def edges_ms(self) -> tuple[int, ...]:
-        """Where it looks."""
-        return tuple(EDGES_MS[edge] for edge in self._edges)
+    def told(self) -> str:
+        """What speaks most against it: the edge at which the most was won, and who was slower than that."""
+        edge = max(self._edges, key=lambda each: self._edges[each].wealth.now)
+        slow, n, slow_b, n_b = self._seen[edge]
+        beside = f", of the baseline's {slow_b} of {n_b}" if n_b else ""
+        return f"slower: {slow} of {n} answers took more than {EDGES_MS[edge]} ms{beside}"
 
 
 def _slow(arm: Arm, edge: int, owed: int) -> tuple[int, int]:

@@ -149,7 +149,9 @@ class Judging:
             past = past_of(self._loop.state, self._evidence, beside=subject.release)
             terms = terms_for(configuration, past, new_code=lookout.changed)
             case = Case(subject.release, subject.baseline, terms, subject.deployment)
-            made = _Open(subject, Trial(case), configuration, lookout, last_s=last_s, told=promised(terms, past))
+            made = _Open(
+                subject, Trial(case), configuration, lookout, last_s=last_s, told=promised(terms, past, subject.percent)
+            )
             for line in lines:
                 made.digest.add(line)
             self._write(made, write_case(case))

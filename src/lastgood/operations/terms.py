@@ -76,12 +76,20 @@ def _inside(share: float) -> float:
     return min(max(share, 1e-6), 0.9)
 
 
-def promised(terms: Terms, past: Past, percent: float = 5.0) -> str:
+FIRST = 5.0
+"""The share (percent) that is spoken of where all requests move at once: then nothing stays to compare it with."""
+
+
+def promised(terms: Terms, past: Past, percent: float) -> str:
     """What can be found at this traffic and share; a sentence that says so where nothing is known of it."""
     if past.per_second <= 0:
         return "nothing is known of the traffic yet"
-    found = forecast.forecast(percent / 100, past.per_second, past.base, terms)
-    return forecast.told(found, past.per_second) + f", with {percent:g}% of it on the new release"
+    at_once = percent >= 100
+    found = forecast.forecast((FIRST if at_once else percent) / 100, past.per_second, past.base, terms)
+    beside = f"with {percent:g}% of it on the new release"
+    if at_once:
+        beside = f"if {FIRST:g}% of it went to the new release first (--percent {FIRST:g})"
+    return f"{forecast.told(found, past.per_second)}, {beside}"
 
 
 def first_share(configuration: Configuration, percent: float) -> float:
@@ -91,4 +99,4 @@ def first_share(configuration: Configuration, percent: float) -> float:
     canaries = [made.strategy.canary for made in configuration.services.values() if made.strategy.canary is not None]
     if any(canary.steps for canary in canaries):
         return min(step for canary in canaries for step in canary.steps)
-    return 100.0 - configuration.bake.hold_back if configuration.bake.hold_back else 5.0
+    return 100.0 - configuration.bake.hold_back
