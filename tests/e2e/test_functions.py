@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ def test_back_to_a_version_that_is_gone_starts_it_first(shop: FunctionShop) -> N
     """Without its code in Git, and without a build."""
     shop.open_with("one", keep="300ms")
     shop.say("two", keep="300ms")
-    shop.ok("deploy", "--wait", "ended")
+    assert re.search(r"ready +function price +1 of 1 healthy", shop.ok("deploy", "--wait", "ended").said)
+    assert re.search(r"ready +function price +does not run; started aside", shop.ok("rehearse").said)
     shop.git("checkout", "--quiet", "--orphan", "empty")
     shop.git("rm", "-rf", "--quiet", ".")
     with shop.visited() as load:
@@ -151,6 +153,7 @@ def test_a_worker_forward_and_back(shop: FunctionShop) -> None:
 CLOCKED = '''\
 """Writes down, in a place of its own, when its time came and what it was told then."""
 import os
+import re
 def app(event, context):
     if event.get("source") == "aws.events":
         with open({seen!r}, "a") as file:

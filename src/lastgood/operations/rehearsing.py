@@ -32,7 +32,7 @@ Standing = Literal["ready", "limited", "blocked"]
 class Check:
     """One thing that the way back needs, and how that stands."""
 
-    kind: Literal["release", "configuration", "service", "secrets", "database"]
+    kind: Literal["release", "configuration", "service", "function", "secrets", "database"]
     name: str
     standing: Standing
     says: str
@@ -131,12 +131,12 @@ class Rehearsing:
         return WayBack(target.number, choice.why, tuple(checks), estimate, False, (time.monotonic() - began_s) * 1000)
 
     def _startable(self, name: str, target: Release, view: View, cold: frozenset[str]) -> Check:
-        reason = self.why_not_startable(name, target.number)
+        reason, kind = self.why_not_startable(name, target.number), _kind(target, name)
         if reason is not None:
-            return Check("service", name, "blocked", f"cannot be started: {reason}", f"lastgood logs {name}")
+            return Check(kind, name, "blocked", f"cannot be started: {reason}", _LOGS[kind].format(name))
         if name in cold:
-            return Check("service", name, "ready", "does not run; its bundle is whole, it is started first")
-        return Check("service", name, "ready", f"{_running(view, target, name)}; its bundle is whole")
+            return Check(kind, name, "ready", "does not run; its bundle is whole, it is started first")
+        return Check(kind, name, "ready", f"{_running(view, target, name)}; its bundle is whole")
 
     def _secrets(self, target: Release) -> Iterator[Check]:
         configuration = self.configurations.of(target.number)
@@ -277,13 +277,16 @@ async def _routes(target: Release, trials: Trials) -> Check:
 
 async def _started(version: tuple[str, str], target: Release, trials: Trials, tried_s: dict[str, float]) -> Check:
     name, digest = version
+    kind = _kind(target, name)
     try:
         tried_s[name] = await trials.start(name, digest, target.number)
     except LastgoodError as error:
-        return Check("service", name, "blocked", f"does not start: {error.what}", error.next)
+        return Check(kind, name, "blocked", f"does not start: {error.what}", error.next)
     says = f"does not run; started aside, it was healthy after {tried_s[name]:.1f} s"
-    return Check("service", name, "ready", says)
+    return Check(kind, name, "ready", says)
 
+
+_LOGS = {"service": "lastgood logs {}", "function": "lastgood function logs {}"}
 
 _SCHEMAS: Mapping[str, tuple[Standing, str]] = {
     "exact": ("ready", "the way down is proven: exactly what was there before"),
@@ -313,3 +316,7 @@ def _running(view: View, target: Release, name: str) -> str:
 
 def _part(target: Release, name: str) -> str:
     return next(part for part in target.parts if part in (f"service:{name}", f"function:{name}"))
+
+
+def _kind(target: Release, name: str) -> Literal["service", "function"]:
+    return "function" if f"function:{name}" in target.parts else "service"
