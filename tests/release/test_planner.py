@@ -128,6 +128,50 @@ def test_the_schema_goes_back_last_and_only_when_asked() -> None:
     assert {"shift", "settle", "stop:catalog:v2"} <= before(plan, "migrate_down:main")
 
 
+BREAKS = release(2, "v2", schemas={"main": "003"}, instances={"catalog": 2}, breaks={"main": {"002": "renames price"}})
+AHEAD = (Fact("database:main", "schema", "003"), Fact("database:main", "applied", ["001", "002", "003"]))
+
+
+def test_what_the_target_cannot_live_with_goes_down_before_its_requests_come_back() -> None:
+    for seen in (with_facts(BAKING, *AHEAD), with_facts(SETTLED, *AHEAD)):
+        for intent in ("rollback", "retreat"):
+            plan = made(seen, intent, ONE, BREAKS, revert=REVERT)
+            lower = plan.step("lower:main")
+            assert (lower.verb, lower.args, lower.needs) == ("migrate_down", {"to": "001", "release": 1}, frozenset())
+            assert lower.shows == "bring the schema of main down to 001: r1 cannot live with 002 (renames price)"
+            moves = {"shift", "push", "start:catalog"} & {step.id for step in plan.steps}
+            assert moves
+            for step in moves:
+                assert "lower:main" in before(plan, step)
+            assert plan.step("revert").args["lowered"] == {"main": "001"}
+
+
+def test_the_schema_goes_down_no_further_than_the_target_needs() -> None:
+    tolerant = release(2, "v2", schemas={"main": "003"}, instances={"catalog": 2}, breaks={"main": {"003": "drops it"}})
+    seen = with_facts(BAKING, *AHEAD)
+    assert made(seen, "rollback", ONE, tolerant).step("lower:main").args["to"] == "002", "002 disturbs nobody"
+    whole = made(seen, "rollback", ONE, tolerant, with_schema=True)
+    assert [step.args["to"] for step in whole.steps if step.verb == "migrate_down"] == ["002", "001"]
+    assert {"lower:main", "shift"} <= before(whole, "migrate_down:main"), "the rest is last, as ever"
+    once = made(seen, "rollback", ONE, BREAKS, with_schema=True)
+    assert [step.id for step in once.steps if step.verb == "migrate_down"] == ["lower:main"]
+    kept = made(seen, "rollback", ONE, BREAKS, keep_schema=True)
+    assert not [step.id for step in kept.steps if step.verb == "migrate_down"]
+    assert not [step.id for step in made(seen, "rollback", ONE, TWO).steps if step.verb == "migrate_down"]
+    same = release(3, "v1", schemas={"main": "002"}, instances={"catalog": 2})
+    assert not [step for step in made(seen, "rollback", same, BREAKS).steps if step.verb == "migrate_down"]
+
+
+def test_what_is_half_applied_goes_down_too_and_a_plan_made_anew_still_tells_git() -> None:
+    half = (Fact("database:main", "schema", "002"), Fact("database:main", "applied", ["001"]))
+    plan = made(with_facts(BAKING, *half), "retreat", ONE, BREAKS, revert=REVERT)
+    assert plan.step("lower:main").args["to"] == "001"
+    gone = (Fact("database:main", "schema", "001"), Fact("database:main", "applied", ["001"]))
+    again = made(with_facts(BAKING, *gone), "retreat", ONE, BREAKS, revert=REVERT, plan_number=2)
+    assert not [step for step in again.steps if step.verb == "migrate_down"]
+    assert again.step("revert").args["lowered"] == {"main": "001"}
+
+
 def test_a_part_that_did_not_change_is_not_touched() -> None:
     same = release(3, "v1", schemas={"main": "001"}, instances={"catalog": 2})
     plan = made(FIRST, "deploy", same, ONE)

@@ -32,14 +32,22 @@ def shop(
     return Draft("shop", f"commit-{name}", name, "main", parts, {}, {}, bake_s, sizes, {}, moves or {})
 
 
-def draft(name: str, *, service: str | None = None, schema: str | None = None, bake_s: float = 60.0) -> Draft:
+def draft(
+    name: str,
+    *,
+    service: str | None = None,
+    schema: str | None = None,
+    bake_s: float = 60.0,
+    breaks: Mapping[str, str] | None = None,
+) -> Draft:
     parts = {"gateway": f"gateway-{name}"}
     if service:
         parts["service:catalog"] = service
     schemas = {"main": schema} if schema else {}
     if schema:
         parts["database:main"] = schema
-    return Draft("shop", f"commit-{name}", name, "main", parts, {}, schemas, bake_s, {"catalog": 2}, {})
+    known = {"main": breaks} if breaks else {}
+    return Draft("shop", f"commit-{name}", name, "main", parts, {}, schemas, bake_s, {"catalog": 2}, {}, breaks=known)
 
 
 async def do_deploy(loop: Loop, made: Draft, **ask: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from lastgood.bootstrap.controller import (
     read_state,
 )
 from lastgood.bootstrap.places import Options, api_socket, run_root, socket_folder, supervisor_epoch, why_private
+from lastgood.bootstrap.previous import try_live_release
 from lastgood.bootstrap.repository import make_drafting
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "run_root",
     "socket_folder",
     "supervisor_epoch",
+    "try_live_release",
     "why_private",
 ]

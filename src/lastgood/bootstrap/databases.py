@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 
 def make_databases(places: Places, secrets: SecretStore) -> ManagedDatabases:
     """The databases of a project, by the references in its configuration."""
+    from lastgood.bootstrap.previous import try_live_release
     from lastgood.effects.databases.managed import ManagedDatabases
+    from lastgood.errors import Refused
 
-    return ManagedDatabases(secrets.resolve, places.root)
+    def try_previous(urls: Collection[str]) -> Callable[[Session], Sequence[str]]:
+        try:
+            return try_live_release(places, secrets, urls)
+        except Refused:
+            return lambda copy: ()  # nothing is live, or nothing of it uses this database: nothing to try
+
+    return ManagedDatabases(secrets.resolve, places.root, try_previous)
 
 
 def make_database_driver(
@@ -56,6 +64,15 @@ def make_database_driver(
     return DatabasesDriver(lambda: sorted(references()), open_named, history, keeps_dropped)
 
 
-def migrations_of(configurations: Configurations) -> Callable[[int], list[str]]:
-    """The folders of migrations of a release."""
-    return lambda release: [database.migrations for database in configurations.of(release).databases.values()]
+def migrations_of(configurations: Configurations) -> Callable[[int, Mapping[str, str]], list[str]]:
+    """The folders of migrations of a release; of a database that goes down to a version, the files up to it."""
+    from lastgood.operations.database_maker import files_up_to, stored_history
+
+    def paths(release: int, lowered: Mapping[str, str]) -> list[str]:
+        found: list[str] = []
+        for name, database in configurations.of(release).databases.items():
+            history = stored_history(configurations, release, name) if name in lowered else None
+            found += [database.migrations] if history is None else files_up_to(history, lowered[name])
+        return found
+
+    return paths

@@ -292,6 +292,11 @@ class Database(Section):
 
     url: SecretText | Annotated[str, Field(pattern=SQLITE_PATTERN)]
     migrations: str = Field(description="folder of the repository that holds the migrations")
+    previous_release: Literal["ignore", "try", "require"] = Field(
+        default="ignore",
+        description="`try`: a deployment tries the live release's services on the new schema, and the way back goes as"
+        " far down as they need; `require`: it refuses, unless the migration says `-- lastgood:breaks WHY`",
+    )
     keep_dropped: bool = Field(
         default=False, description="put aside what a migration drops, until `lastgood db finalize`"
     )

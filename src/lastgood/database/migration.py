@@ -51,6 +51,8 @@ class Script:
 
 UNWRITTEN = re.compile(r"(?m)^-- lastgood:unwritten (.+)$")
 """What stands in place of a downgrade that cannot be written down as SQL: why."""
+BREAKS = re.compile(r"(?im)^[ \t]*--[ \t]*lastgood:breaks\b[ \t]*(.*)$")
+"""What an author writes where releases made before the migration cannot live with it: why."""
 ASKED_MARK = "-- lastgood:asked "
 ASKED = re.compile(rf"\s*{ASKED_MARK}[ \t]*(rows|schema)[ \t]+([0-9a-f]{{64}})\b[^\n]*\n")
 """How a statement begins that only asks, and goes on when the answer has this digest (see ``questions``)."""
@@ -81,6 +83,12 @@ class Migration:
     def label(self) -> str:
         """How people call it: version and name."""
         return f"{self.version} {self.name}".strip()
+
+    @cached_property
+    def breaks(self) -> str | None:
+        """Why no release made before it can live with it (``-- lastgood:breaks WHY`` in its scripts), else None."""
+        found = BREAKS.search(self.up.text) or (BREAKS.search(self.down.text) if self.down is not None else None)
+        return (found[1].strip() or "it says so") if found else None
 
     @property
     def no_way_back(self) -> str | None:

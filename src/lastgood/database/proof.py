@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lastgood.database.fingerprint import Fingerprint, compare
@@ -29,6 +29,8 @@ class Proof:
     reasons: tuple[str, ...] = ()
     lost: Mapping[str, int] | None = None
     took_ms: int = 0
+    breaks: Mapping[str, str] = field(default_factory=dict)
+    """The oldest version that the release before was tried on and did not work with, and why."""
 
     @property
     def holds(self) -> bool:

@@ -30,8 +30,11 @@ class Schemas(Protocol):
         """The history in the files of a commit; raises ``ConfigError`` with every problem."""
         ...
 
-    def prove(self, reference: str, history: History, *, keep: bool = False) -> Proof | None:
-        """The proof of what is pending, on a scratch copy; None: nothing is. ``keep``: what is dropped is kept."""
+    def prove(self, reference: str, history: History, *, keep: bool = False, previous: bool = False) -> Proof | None:
+        """The proof of what is pending, on a scratch copy; None: nothing is. ``keep``: what is dropped is kept.
+
+        ``previous``: the live release's services are tried on the migrated copy too.
+        """
         ...
 
     def losses(self, reference: str, to: str, *, keep: bool = False) -> tuple[str, ...]:
@@ -98,13 +101,18 @@ class DatabaseMaker:
         return self._histories[key]
 
     def _prove(self, name: str, database: Database, history: History) -> Mapping[str, bytes]:
+        said = {plain_version(m.version): m.breaks for m in history.migrations if m.breaks}
+        previous = database.previous_release
         try:
-            proof = self.schemas.prove(database.url, history, keep=database.keep_dropped)
+            proof = self.schemas.prove(database.url, history, keep=database.keep_dropped, previous=previous != "ignore")
         except LastgoodError as error:
             told = {"verdict": "unproven", "reasons": [error.what], "where": error.where, "next": error.next}
-            return {f"{PROOF}:{name}": canonical(told)}
+            return {f"{PROOF}:{name}": canonical({**told, **({"breaks": said} if said else {})})}
         record = record_of_proof(proof) if proof is not None else {"verdict": "applied", "reasons": []}
-        return {f"{PROOF}:{name}": canonical(record)}
+        found = {plain_version(version): why for version, why in proof.breaks.items()} if proof is not None else {}
+        refused = sorted(found.keys() - said.keys()) if previous == "require" else []
+        more = {"breaks": {**found, **said}, "unsaid": refused}
+        return {f"{PROOF}:{name}": canonical({**record, **{key: value for key, value in more.items() if value}})}
 
 
 def record_of_proof(proof: Proof) -> dict[str, object]:
@@ -136,6 +144,13 @@ def stored_history(configurations: Configurations, number: int, name: str) -> Hi
     scripts = configurations.attached(number, MIGRATION)
     migrations = [json.loads(scripts[f"{MIGRATION}:{name}/{version}"]) for version in known["versions"]]
     return history_of({"dialect": known["dialect"], "migrations": migrations})
+
+
+def files_up_to(history: History, version: str) -> list[str]:
+    """The files of the migrations that stay applied when a schema goes down to a version (``""``: none)."""
+    versions = [plain_version(migration.version) for migration in history.migrations]
+    stay = versions.index(version) + 1 if version in versions else 0
+    return [file for migration in history.migrations[:stay] for file in migration.sources]
 
 
 def _warnings(name: str, entry: Entry, history: History) -> list[Problem]:

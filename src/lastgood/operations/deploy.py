@@ -33,6 +33,7 @@ class Draft:
     keep_old_s: Mapping[str, float] = field(default_factory=dict)
     moves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hold_back: float = 0.0
+    breaks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def deploy(
     source = view.release_of(live) if live is not None else None
     if ask.automatic and source is not None:
         draft = _leaving_alone(draft, view, source, entries_of)
-    release = _release(draft, view)
+    release = _release(draft, view, source)
     stays = source is not None and same_content(source, release)
     if source is not None and stays and not _is_leaving(view, source):
         return Outcome((), {"release": source.number, "deployment": None, "nothing_to_do": True})
@@ -150,7 +151,14 @@ def _wanted(
     )
 
 
-def _release(draft: Draft, view: View) -> Release:
+def _breaks(draft: Draft, source: Release | None) -> dict[str, Mapping[str, str]]:
+    """What the draft found, and what was found of its schemas before: a proof is of what was pending then."""
+    before = source.breaks if source is not None else {}
+    found = {name: {**before.get(name, {}), **draft.breaks.get(name, {})} for name in draft.schemas}
+    return {name: known for name, known in found.items() if known}
+
+
+def _release(draft: Draft, view: View, source: Release | None) -> Release:
     number = max(view.state.releases, default=0) + 1
     return Release(
         number=number,
@@ -162,6 +170,7 @@ def _release(draft: Draft, view: View) -> Release:
         schemas=draft.schemas,
         instances=draft.instances,
         moves=draft.moves,
+        breaks=_breaks(draft, source),
     )
 
 

@@ -61,13 +61,18 @@ class HasParts(Protocol):
         ...
 
     @property
+    def breaks(self) -> Mapping[str, Mapping[str, str]]:
+        """Versions of databases that older releases cannot live with."""
+        ...
+
+    @property
     def moves(self) -> Mapping[str, Mapping[str, Any]]:
         """How each service moves."""
         ...
 
 
 def settings_with(mine: HasParts, theirs: HasParts, part: Part) -> dict[str, Any]:
-    """``parts``, ``schemas``, ``instances`` and ``moves`` of one, with those of a part taken from another."""
+    """``parts``, ``schemas``, ``breaks``, ``instances``, ``moves`` of one, with those of a part from another."""
     kind, _, name = part.partition(":")
 
     def taken(here: Mapping[str, Any], there: Mapping[str, Any], *owners: str) -> dict[str, Any]:
@@ -76,6 +81,7 @@ def settings_with(mine: HasParts, theirs: HasParts, part: Part) -> dict[str, Any
     return {
         "parts": {**mine.parts, part: theirs.parts[part]},
         "schemas": taken(mine.schemas, theirs.schemas, "database"),
+        "breaks": taken(mine.breaks, theirs.breaks, "database"),
         "instances": taken(mine.instances, theirs.instances, "service", "function"),
         "moves": taken(mine.moves, theirs.moves, "service", "function"),
     }

@@ -23,6 +23,7 @@ from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Wanted, make_plan
 from lastgood.release.release import Release
 from lastgood.release.state import Deployment, State
+from lastgood.release.strategies.schema import lower
 from lastgood.stamp import elapsed_s
 
 LOOK_S = 0.05
@@ -49,9 +50,18 @@ def begin(ask: DrillAsk, loosens: Loosens, view: View) -> Outcome:
         )
     number = max(view.state.deployments, default=0) + 1
     plan = _planned(Wanted(number, "rollback", target, source, drill=True), view)
+    _refuse_a_schema_in_the_way(view, source, target)
     asked = ev.Requested("rollback", target.number, source.number, ask.by, ask.why or "drill", drill=source.number)
     answer = {"deployment": number, "release": target.number, "from": source.number, "why": choice.why}
     return Outcome(((number, asked), (number, ev.Planned(plan))), answer)
+
+
+def _refuse_a_schema_in_the_way(view: View, source: Release, target: Release) -> None:
+    for step in lower(view.observed, target, source):
+        raise Refused(
+            f"a drill leaves every schema as it is, and the way back has to {step.shows}",
+            next="lastgood rehearse live proves what can be proven without it",
+        )
 
 
 def where_to(view: View) -> tuple[Release, Choice]:

@@ -17,7 +17,8 @@ from lastgood.release import events as ev
 from lastgood.release.ledger import Choice, equal_before, leaving_now, resolve_target
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Wanted, make_plan
-from lastgood.release.release import Part, Release
+from lastgood.release.release import RUNNING, Part, Release
+from lastgood.release.strategies.schema import unbearable
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Mixed:
 def plan_only(ask: RollbackAsk, view: View, commit: CommitOf, shelf: Shelf) -> Mixed:
     """What it would be made of, and how it would go; raises ``Refused`` with what to do instead."""
     assert ask.only is not None
-    if ask.with_schema:
-        raise UsageError("--only moves one part, --with-schema another", next="say one of the two")
+    if ask.with_schema or ask.keep_schema:
+        raise UsageError("--only moves one part, and no schema", next="say one of the two")
     leaving = leaving_now(view.state)
     if leaving is None:
         raise Refused("nothing is live yet, so there is nothing to go back from", next="lastgood deploy")
@@ -59,6 +60,7 @@ def plan_only(ask: RollbackAsk, view: View, commit: CommitOf, shelf: Shelf) -> M
     other = view.release_of(choice.release)
     if other.parts.get(part) == source.parts[part]:
         raise Refused(f"{part} is the same in {other.name}", next="lastgood history")
+    _refuse_what_it_cannot_live_with(view, part, other, source)
     number = max(view.state.releases, default=0) + 1
     target = derived(source, other, part, number)
     mine, theirs = (shelf.configuration_of(each.number) for each in (source, other))
@@ -66,6 +68,19 @@ def plan_only(ask: RollbackAsk, view: View, commit: CommitOf, shelf: Shelf) -> M
     refuse_loose_ends(configuration)
     planned = Planned(choice, source, target, _plan(view, source, target))
     return Mixed(part, other, planned, configuration, diff(mine, configuration))
+
+
+def _refuse_what_it_cannot_live_with(view: View, part: Part, other: Release, source: Release) -> None:
+    """Code of a release that a schema has left behind; the gateway asks no database."""
+    if not part.startswith(RUNNING):
+        return
+    for name in other.schemas:
+        found = unbearable(view.observed, name, other, source.breaks)
+        if found is not None:
+            raise Refused(
+                f"{part} of {other.name} cannot live with the schema of {name} at {found[1]} ({found[2]})",
+                next=f"go back as a whole, with the schema: lastgood rollback {other.name}",
+            )
 
 
 def rollback_only(ask: RollbackAsk, view: View, *, commit: CommitOf, shelf: Shelf) -> Outcome:

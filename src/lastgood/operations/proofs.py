@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from lastgood.database.migration import plain_version
 from lastgood.errors import Problem, Refused
 from lastgood.operations.database_maker import PROOF
 from lastgood.operations.drafting import Drafted
@@ -41,6 +43,12 @@ def refuse_unproven(drafted: Drafted, view: View, *, accept_loss: bool) -> None:
     for name, proof in sorted(proofs_of(drafted).items()):
         verdict = proof["verdict"]
         part = f"database:{name}"
+        for version in proof.get("unsaid", ())[:1]:
+            raise Refused(
+                f"the live release does not work with migration {version} of database {name}:"
+                f" {proof['breaks'][version]}",
+                next="add first and drop in a later release; or say in the migration: -- lastgood:breaks WHY",
+            )
         if verdict in _HOLDS or (verdict == "lossy" and accept_loss):
             continue
         if verdict == "unproven" and before.get(part) == parts[part]:
@@ -57,6 +65,14 @@ def refuse_unproven(drafted: Drafted, view: View, *, accept_loss: bool) -> None:
         )
 
 
+def with_proofs(drafted: Drafted) -> Drafted:
+    """A prepared draft that knows what its proofs found: which versions no older release can live with."""
+    proofs = proofs_of(drafted)
+    breaks = {name: dict(proof["breaks"]) for name, proof in proofs.items() if proof.get("breaks")}
+    warnings = (*drafted.warnings, *warnings_of(drafted))
+    return replace(drafted, draft=replace(drafted.draft, breaks=breaks), warnings=warnings)
+
+
 def warnings_of(drafted: Drafted) -> Iterator[Problem]:
     """What a person should know of proofs that let a deployment pass."""
     for name, proof in sorted(proofs_of(drafted).items()):
@@ -65,3 +81,10 @@ def warnings_of(drafted: Drafted) -> Iterator[Problem]:
             what = f"database {name}: the way back is {proof.get('title', proof['verdict'])}"
             reasons = "; ".join(proof["reasons"][:4])
             yield Problem(entry.file, entry.line, f"{what}: {reasons}" if reasons else what, None, "warning")
+        pending = {plain_version(version) for version in proof.get("versions", ())}
+        for version, why in sorted(proof.get("breaks", {}).items()):
+            if version in pending:
+                entry = drafted.configuration.entries[f"database:{name}"]
+                what = f"database {name}: what is live cannot live with migration {version} ({why})"
+                hint = "requests may fail from then on until the new release has them; the way back takes it down first"
+                yield Problem(entry.file, entry.line, what, hint, "warning")

@@ -9,6 +9,7 @@ from typing import Any
 from lastgood.config.change import Change
 from lastgood.operations.drafting import Drafted
 from lastgood.operations.rollback import Planned
+from lastgood.operations.schema_losses import must_go_down
 from lastgood.operations.service_report import services
 from lastgood.operations.world import View
 from lastgood.ports import ProxyState, Stamp
@@ -222,7 +223,9 @@ def way_back(
     found = list(changes)
     loosens = [one.text for one in found if one.effect == "loosens"]
     wants = [f"it loosens security ({len(loosens)}): --accept-loosening"] if loosens else []
-    wants += ["data would be lost: --accept-loss"] if loses else []
+    lower = must_go_down(planned.plan)
+    reason = f"it has to {'; '.join(lower)}; " if lower else ""
+    wants += [f"{reason}data would be lost: --accept-loss{', or --keep-schema' if lower else ''}"] if loses else []
     before, after = planned.source.parts, planned.target.parts
     kept = [part for part in before if before[part] == after.get(part)]
     code = [part for part in sorted(before) if part not in kept and part.startswith(("function:", "service:"))]
@@ -239,6 +242,8 @@ def way_back(
         "loosens": loosens,
         "blocked": [*blocked, *wants],
         "steps": [{"id": step.id, "part": step.part, "shows": step.shows} for step in planned.plan.steps],
+        "with_schema": bool(planned.plan.wish.get("with_schema")),
+        "keep_schema": bool(planned.plan.wish.get("keep_schema")),
         "basis": basis,
     }
 

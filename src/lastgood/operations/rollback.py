@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lastgood.errors import Conflict, Refused
+from lastgood.errors import Conflict, Refused, UsageError
 from lastgood.operations.deploy import supersede
 from lastgood.operations.replan import revert_of
 from lastgood.operations.world import Outcome, View
@@ -31,6 +31,7 @@ class RollbackAsk:
     revert_commit: bool = True
     accept_loosening: bool = False
     with_schema: bool = False
+    keep_schema: bool = False
     accept_loss: bool = False
     basis: str | None = None
 
@@ -81,6 +82,8 @@ Loosens = Callable[[Release, Release], tuple[str, ...]]
 
 def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
     """Where it would go and how; raises ``Refused`` with what to do instead."""
+    if ask.with_schema and ask.keep_schema:
+        raise UsageError("--with-schema takes the schemas back, --keep-schema leaves them", next="say one of the two")
     leaving = leaving_now(view.state)
     if leaving is None:
         raise Refused("nothing is live yet, so there is nothing to go back from", next="lastgood deploy")
@@ -109,6 +112,7 @@ def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
         source,
         revert=revert,
         with_schema=ask.with_schema,
+        keep_schema=ask.keep_schema,
         accept_loss=ask.accept_loss,
     )
     plan = make_plan(view.observed, wanted, view.release_of)

@@ -9,6 +9,7 @@ from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import Schemas
 from lastgood.operations.rollback import Planned
 from lastgood.release.observed import Observed
+from lastgood.release.plan import Plan
 from lastgood.release.strategies.schema import is_ahead
 
 
@@ -16,7 +17,7 @@ def schema_losses(planned: Planned, configurations: Configurations, schemas: Sch
     """What the plan's way down of every schema would lose, in words; blocks.
 
     Raises ``Refused`` where a schema cannot go down, or where nobody can say what that would lose: nothing was
-    changed, and the same rollback without its schemas is open.
+    changed, and the same rollback that leaves its schemas is open.
     """
     found: list[str] = []
     for step in planned.plan.steps:
@@ -33,9 +34,22 @@ def schema_losses(planned: Planned, configurations: Configurations, schemas: Sch
             raise Refused(
                 f"the schema of {name} cannot go down: {error.what}",
                 where=error.where,
-                next=f"lastgood rollback r{planned.target.number} moves the requests and leaves the schema",
+                next=f"lastgood rollback r{planned.target.number}{leaving_them(planned.plan)} moves the requests and"
+                " leaves the schema",
             ) from None
     return tuple(found)
+
+
+def losses_or_why_not(
+    planned: Planned, configurations: Configurations, schemas: Schemas | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The losses, and why a schema that must go down cannot: a plan shows it as BLOCKED instead of having none."""
+    try:
+        return schema_losses(planned, configurations, schemas), ()
+    except Refused as error:
+        if not must_go_down(planned.plan):
+            raise
+        return (), (f"{error.what}: {error.next}",)
 
 
 def keeps(configurations: Configurations, name: str, *releases: int) -> bool:
@@ -44,8 +58,23 @@ def keeps(configurations: Configurations, name: str, *releases: int) -> bool:
     return any(database is not None and database.keep_dropped for database in known)
 
 
-def refuse_losses(losses: Sequence[str], *, accept_loss: bool) -> None:
+def must_go_down(plan: Plan) -> tuple[str, ...]:
+    """The steps that take a schema down because the target cannot live with it, as a person reads them."""
+    return tuple(step.shows for step in plan.steps if step.id.startswith("lower:"))
+
+
+def leaving_them(plan: Plan) -> str:
+    """The option that leaves the schemas where they are, where it needs one."""
+    return " --keep-schema" if must_go_down(plan) else ""
+
+
+def refuse_losses(losses: Sequence[str], plan: Plan, *, accept_loss: bool) -> None:
     """Raise ``Refused`` with what would be lost."""
+    if losses and not accept_loss and (why := must_go_down(plan)):
+        raise Refused(
+            f"it has to {'; '.join(why)}; that would lose {', '.join(losses)}; nothing was changed",
+            next="lastgood rollback --accept-loss loses these rows; --keep-schema goes back to code that fails on them",
+        )
     if losses and not accept_loss:
         raise Refused(
             f"going back with the schema would lose {', '.join(losses)}; nothing was changed",

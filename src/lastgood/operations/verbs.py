@@ -23,13 +23,13 @@ from lastgood.operations.drilling import DrillAsk, last_drill, where_to
 from lastgood.operations.drilling import begin as begin_drill
 from lastgood.operations.loop import Loop
 from lastgood.operations.only import Shelf, plan_only, rollback_only
-from lastgood.operations.proofs import proofs_of, refuse_unproven, warnings_of
+from lastgood.operations.proofs import proofs_of, refuse_unproven, with_proofs
 from lastgood.operations.references import WhyUnusable, unusable, unusable_clients
 from lastgood.operations.rehearsing import Coming, Rehearsing, Trials, WayBack, refuse_blocked, refuse_blocked_drill
 from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.rulings import JUDGE
-from lastgood.operations.schema_losses import refuse_losses, schema_losses, stays_ahead
+from lastgood.operations.schema_losses import losses_or_why_not, refuse_losses, schema_losses, stays_ahead
 from lastgood.operations.terms import first_share, past_of, promised, terms_for
 from lastgood.operations.verdicts import explain
 from lastgood.operations.world import Outcome, View
@@ -79,8 +79,7 @@ class Verbs:
         drafting = self._drafting()
         drafted = await asyncio.to_thread(drafting.draft, revision, branch)
         if drafted.preparations:
-            drafted = await asyncio.to_thread(drafted.prepared)
-            drafted = replace(drafted, warnings=(*drafted.warnings, *warnings_of(drafted)))
+            drafted = with_proofs(await asyncio.to_thread(drafted.prepared))
         coming = Coming(drafted.draft.parts, proofs_of(drafted))
         back, _ = await asyncio.gather(
             asyncio.to_thread(self.rehearsing.quick, coming, self.loop.view()),
@@ -196,10 +195,10 @@ class Verbs:
         """Begin the way back; where the schema goes too, what that would lose is counted first."""
         if ask.only is not None:
             return dict(await self.loop.ask(partial(rollback_only, ask, commit=self._commit, shelf=self._shelf())))
-        if ask.with_schema:
-            planned = plan_rollback(ask, self.loop.view(), self._commit)
+        planned = plan_rollback(ask, self.loop.view(), self._commit)
+        if any(step.verb == "migrate_down" for step in planned.plan.steps):
             losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
-            refuse_losses(losses, accept_loss=ask.accept_loss)
+            refuse_losses(losses, planned.plan, accept_loss=ask.accept_loss)
         return dict(await self.loop.ask(partial(rollback, ask, self._commit, self._loosens)))
 
     async def plan_rollback(self, ask: RollbackAsk) -> dict[str, Any]:
@@ -212,14 +211,14 @@ class Verbs:
             planned = plan_rollback(ask, view, self._commit)
             changes = self._between(planned.source.number, planned.target.number)
             target = self.configurations.of(planned.target.number)
-        losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
+        losses, stuck = await asyncio.to_thread(losses_or_why_not, planned, self.configurations, self.schemas)
         unstartable = await asyncio.to_thread(not_startable, planned.plan, self.why_not_startable)
         return reporting.way_back(
             planned,
             changes,
             view.observed.basis(),
             stays_revoked=unusable_clients(target, self.why_unusable),
-            blocked=(*self._damaged(), *unusable(target, self.why_unusable), *unstartable),
+            blocked=(*self._damaged(), *stuck, *unusable(target, self.why_unusable), *unstartable),
             loses=losses,
             stays_ahead=stays_ahead(planned, view.observed),
             only=(mixed.part, mixed.other.number) if mixed is not None else None,

@@ -1,11 +1,14 @@
 """The way back: requests first, at once where the old version is warm; then Git; the schema last, if at all. Pure.
 
+A schema that the target cannot live with goes down before its requests come back: they would only fail.
+
 What has to be started first is started, in batches only where the version that is left allows only so many instances.
 Nothing here holds, bakes or waits for a person.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -27,20 +30,22 @@ def steps_back(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> lis
     """All steps back to the wanted release."""
     target = wanted.target
     moving = crews.back(observed, target, crews.reached(observed, release_of))
-    expand = schema.expand(observed, target)
-    moved, settled = _moved(observed, wanted, release_of, moving, ids(expand))
-    steps = [*expand, *moved]
+    stays = wanted.keep_schema or wanted.drill
+    lower = [] if stays else schema.lower(observed, target, wanted.source, accept_loss=wanted.accept_loss)
+    first = [*schema.expand(observed, target), *lower]
+    moved, settled = _moved(observed, wanted, release_of, moving, ids(first))
+    steps = [*first, *moved]
     shifted = ids(steps)
     steps += settled
     if wanted.revert is not None:
-        steps.append(_revert(wanted, needs=shifted))
-    everything = ids([*expand, *moved, *settled])
+        steps.append(_revert(observed, wanted, lower, needs=shifted))
+    everything = ids([*first, *moved, *settled])
     gone = {step.id for step in moved if step.verb == "stop"}
-    stays = services_of(wanted.source).items() if wanted.drill and wanted.source is not None else ()
+    drilled = services_of(wanted.source).items() if wanted.drill and wanted.source is not None else ()
     leaving = {
         (name, digest): keep
         for (name, digest), keep in instances.idle(observed, target).items()
-        if (keep or f"stop:{name}:{digest[:8]}" not in gone) and (name, digest) not in stays
+        if (keep or f"stop:{name}:{digest[:8]}" not in gone) and (name, digest) not in drilled
     }
     stops = instances.dependants_first(instances_left(leaving, wanted, everything, []), wanted.source or target)
     again = [
@@ -53,7 +58,9 @@ def steps_back(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> lis
         undo = hooks.undo(wanted.source, names, shifted)
     steps += [*undo, *stops, *again]
     if wanted.with_schema:
-        steps += schema.contract(observed, target, needs=everything | ids(stops), accept_loss=wanted.accept_loss)
+        there = {step.part for step in lower if step.args["to"] == target.schemas[step.part.partition(":")[2]]}
+        rest = schema.contract(observed, target, needs=everything | ids(stops), accept_loss=wanted.accept_loss)
+        steps += [step for step in rest if step.part not in there]
     return steps
 
 
@@ -110,10 +117,10 @@ def _settled(wanted: Wanted, left: int, needs: Needs) -> list[Step]:
     return [proof, routes.serve("settle", number, None, 0.0, f"settle on {name}", ids([proof]))]
 
 
-def _revert(wanted: Wanted, needs: Needs) -> Step:
+def _revert(observed: Observed, wanted: Wanted, lower: Sequence[Step], needs: Needs) -> Step:
     revert = wanted.revert
     assert revert is not None
-    args = {
+    args: dict[str, object] = {
         "bad": revert.bad,
         "target": revert.target,
         "branch": revert.branch,
@@ -121,5 +128,7 @@ def _revert(wanted: Wanted, needs: Needs) -> Step:
         "left": wanted.source.number if wanted.source else 0,
         "keep_migrations": not wanted.with_schema,
     }
+    if wanted.source is not None and (lowered := schema.lowered(observed, wanted.source, lower)):
+        args["lowered"] = lowered
     shows = f"write the revert commit on {revert.branch}"
     return Step("revert", "git", "revert", args, needs=needs, deadline_s=REVERT_DEADLINE_S, soft=True, shows=shows)

@@ -246,7 +246,12 @@ def _attempt(
         else:
             yield WakeAt(backoff_s - waited_s)
     elif plan.goes_back:
-        choices = ("lastgood retry", f"lastgood rollback r{plan.source}" if plan.source else "lastgood status")
+        choices: tuple[str, ...] = ("lastgood retry", "lastgood status")
+        if plan.source:
+            choices = ("lastgood retry", f"lastgood rollback r{plan.source}")
+        if step.id.startswith("lower:"):
+            back = f"lastgood rollback r{plan.target}"
+            choices += (f"{back} --accept-loss", f"{back} --keep-schema")
         yield Append(deployment.number, ev.Halted(f"{step.shows or step.id}: {progress.error}", choices))
 
 

@@ -35,6 +35,8 @@ class Release:
     """How many instances of each service are enough capacity."""
     moves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """How each service moves, as JSON values; :func:`lastgood.release.moves.move_of` reads them."""
+    breaks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Versions of each database that no release made before them can live with, and why."""
 
     @property
     def name(self) -> str:

@@ -27,10 +27,10 @@ class Wanted:
 
     ``source`` is the release that is live, ``retreat_to`` the one a failure leads to. ``percent`` below 100 holds the
     traffic there for the bake, in place of what strategies say; ``hold_back`` is the percentage that stays with the
-    source for the bake, to compare with. ``with_schema`` also takes the schemas back,
-    ``accept_loss`` lets migrations lose rows. ``warm`` are releases whose versions stay warm as the source's do;
-    ``keep_old_s`` says how long, where the target does not. A ``drill`` comes back: what the source runs on stays, and
-    no hook tells anybody that it is undone.
+    source for the bake, to compare with. ``with_schema`` also takes the schemas back, ``keep_schema`` leaves them even
+    where the target cannot live with them, ``accept_loss`` lets migrations lose rows. ``warm`` are releases whose
+    versions stay warm as the source's do; ``keep_old_s`` says how long, where the target does not. A ``drill`` comes
+    back: what the source runs on stays, and no hook tells anybody that it is undone.
     """
 
     deployment: int
@@ -43,6 +43,7 @@ class Wanted:
     confirm: bool = False
     revert: Revert | None = None
     with_schema: bool = False
+    keep_schema: bool = False
     keep_old_s: Mapping[str, float] | None = None
     plan_number: int = 1
     warm: tuple[int, ...] = ()
@@ -56,6 +57,7 @@ WISHES = (
     "percent",
     "confirm",
     "with_schema",
+    "keep_schema",
     "keep_old_s",
     "revert",
     "warm",

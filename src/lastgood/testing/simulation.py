@@ -102,6 +102,8 @@ class System:
     refused: set[int] = field(default_factory=set)
     schema: dict[str, str] = field(default_factory=dict)
     reverts: list[tuple[str, str]] = field(default_factory=list)
+    left_behind: set[int] = field(default_factory=set)
+    """Releases that served when a schema went down for the sake of the one that is gone back to (decision 0034)."""
     violations: list[str] = field(default_factory=list)
     seconds_per_effect: float = 0.01
 
@@ -133,7 +135,7 @@ class System:
                 before = needed.get((name, digest), Fraction(0))
                 needed[name, digest] = before + share * (release.instances.get(name, 1) - self.spare(name))
             for name, version in release.schemas.items():
-                if is_older(self.schema.get(name, ""), version):
+                if is_older(self.schema.get(name, ""), version) and number not in self.left_behind:
                     self.violations.append(f"r{number} serves on schema {self.schema.get(name)!r}, needs {version!r}")
         for (name, digest), least in needed.items():
             if (healthy := self.healthy(name, digest)) < least:
@@ -141,6 +143,16 @@ class System:
         for name in {name for name, _ in self.instances}:
             running = sum(count for (other, _), count in self.instances.items() if other == name)
             self.most[name] = max(self.most.get(name, 0), running)
+
+    def watch_schemas(self, grown: set[int]) -> None:
+        """Note requests that are sent to a release on a schema that it cannot live with."""
+        for name, version in self.schema.items():
+            known = {other for made in self.releases.values() for other in made.breaks.get(name, {})}
+            for number in grown:
+                own = self.releases[number].schemas.get(name, version)
+                for other in known:
+                    if is_older(own, other) and not is_older(version, other):
+                        self.violations.append(f"r{number} gets requests on schema {version}, and {other} breaks it")
 
     def spare(self, name: str) -> int:
         """Instances that may be missing by what any reachable release says."""
@@ -170,7 +182,11 @@ class SimDriver:
         for (name, digest), wanted in system.instances.items():
             facts.append(Fact(f"service:{name}", f"wanted:{digest}", wanted))
             facts.append(Fact(f"service:{name}", f"healthy:{digest}", system.healthy(name, digest), stable=False))
-        return facts + [Fact(f"database:{name}", "schema", version) for name, version in system.schema.items()]
+        for name, version in system.schema.items():
+            known = {made.schemas[name] for made in system.releases.values() if name in made.schemas}
+            applied = sorted(other for other in known if not is_older(version, other))
+            facts += [Fact(f"database:{name}", "schema", version), Fact(f"database:{name}", "applied", applied)]
+        return facts
 
     async def perform(self, step: Step, key: str) -> Mapping[str, Any]:
         """Carry out, with a gate before and after."""
@@ -200,9 +216,13 @@ class SimDriver:
 
     def _serve(self, step: Step) -> None:
         self._refuse(step)
+        before = self.system.shares()
         self.system.base = step.args["base"]
         self.system.candidate = step.args["candidate"]
         self.system.percent = step.args["percent"]
+        grown = {number for number, share in self.system.shares().items() if share > before.get(number, 0)}
+        self.system.watch_schemas(grown)
+        self.system.left_behind &= self.system.reachable() - grown
 
     def _start(self, step: Step) -> None:
         version = step.part.partition(":")[2], step.args["digest"]
@@ -238,7 +258,10 @@ class SimDriver:
     def _migrate_up(self, step: Step) -> None:
         self.system.schema[step.part.partition(":")[2]] = step.args["to"]
 
-    _migrate_down = _migrate_up
+    def _migrate_down(self, step: Step) -> None:
+        if step.id.startswith("lower:"):
+            self.system.left_behind |= self.system.reachable() - {step.args["release"]}
+        self._migrate_up(step)
 
     def _revert(self, step: Step) -> None:
         if (step.args["bad"], step.args["target"]) not in self.system.reverts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +15,29 @@ from lastgood.effects.databases.runner import Consent, preview, verify
 from lastgood.effects.databases.session import Limits, Session
 from lastgood.errors import Refused
 
+TryOn = Callable[[Session], Sequence[str]]
+"""Tries something on a scratch copy, and says what does not work there."""
+
+
+def _nothing_wrong(copy: Session) -> Sequence[str]:
+    return ()
+
+
+def _nobody(urls: Collection[str]) -> TryOn:
+    return _nothing_wrong
+
 
 class ManagedDatabases:
     """Opens, reads and proves. A reference is a ``sqlite:`` URL or names a secret; it is read anew each time."""
 
-    def __init__(self, resolve: Callable[[str], str], root: Path) -> None:
-        """``root``: the folder that relative paths of SQLite files begin at."""
-        self._resolve, self._root = resolve, root
+    def __init__(
+        self, resolve: Callable[[str], str], root: Path, try_previous: Callable[[Collection[str]], TryOn] = _nobody
+    ) -> None:
+        """``root``: the folder that relative paths of SQLite files begin at.
+
+        ``try_previous`` gets the reference and the URL of a database, and gives what tries the live release on a copy.
+        """
+        self._resolve, self._root, self._try_previous = resolve, root, try_previous
 
     def url(self, reference: str) -> str:
         """The URL itself, password and all: for nobody to print."""
@@ -40,11 +56,15 @@ class ManagedDatabases:
         url = self.url(reference)
         return read_committed(files, dialect_of(url), place, partial(empty_beside, url))
 
-    def prove(self, reference: str, history: History, *, keep: bool = False) -> Proof | None:
-        """The proof of what is pending, on a scratch copy; None: nothing is. Raises ``Unavailable``, ``Refused``."""
+    def prove(self, reference: str, history: History, *, keep: bool = False, previous: bool = False) -> Proof | None:
+        """The proof of what is pending, on a scratch copy; None: nothing is. Raises ``Unavailable``, ``Refused``.
+
+        ``previous``: the live release's services are tried on the migrated copy too.
+        """
         session = self.open(reference)
         try:
-            return prove_pending(session, history, keep=keep)
+            try_on = self._try_previous({reference, self.url(reference)}) if previous else _nothing_wrong
+            return prove_pending(session, history, keep=keep, try_on=try_on)
         finally:
             session.close()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
@@ -38,24 +39,53 @@ def prove_pending(
 ) -> Proof | None:
     """The proof of what ``up`` would apply, as one release, on a copy of the database; None: nothing is pending.
 
-    ``keep``: rehearse in managed mode. ``try_on`` gets the migrated copy and says what does not work on it.
+    ``keep``: rehearse in managed mode. ``try_on`` gets the migrated copy and says what does not work on it; where
+    something does not, the copy is made again, to find the oldest migration that it does not work with.
     """
     try:
         applied = Books(session).applied()
         pending = [move.migration for move in plan_up(history, applied, to, out_of_order=out_of_order)]
         if not pending:
             return None
-        with session.scratch(with_rows=rows == "live", scripts=[row.migration.up for row in applied]) as copy:
-            _refuse_unlike(session, copy)
-            if rows == "live" and session.dialect == "postgresql":
-                copy_rows(session, copy, SAMPLE)
-            elif rows == "generated":
-                fill(copy)
+        ups = [row.migration.up for row in applied]
+        with _copied(session, ups, rows) as copy:
             proof = prove_on(copy, pending, keep=keep)
-            wrong = tuple(try_on(copy)) if proof.verdict != "broken" else ()
-            return replace(proof, verdict="broken", reasons=(*wrong, *proof.reasons)) if wrong else proof
+            wrong = try_on(copy) if proof.verdict != "broken" else ()
+        if not wrong:
+            return proof
+        if len(pending) == 1:
+            return replace(proof, breaks={pending[0].version: "; ".join(wrong)})
+        with _copied(session, ups, rows) as copy:
+            return replace(proof, breaks=_oldest_unbearable(copy, pending, try_on, keep=keep))
     except SqlFailure as failure:
         raise explain(failure, session.place) from None
+
+
+@contextmanager
+def _copied(session: Session, ups: Sequence[Script], rows: RowSource) -> Iterator[Session]:
+    """A scratch copy of a database, with the rows that were wished for."""
+    with session.scratch(with_rows=rows == "live", scripts=ups) as copy:
+        _refuse_unlike(session, copy)
+        if rows == "live" and session.dialect == "postgresql":
+            copy_rows(session, copy, SAMPLE)
+        elif rows == "generated":
+            fill(copy)
+        yield copy
+
+
+def _oldest_unbearable(
+    copy: Session, pending: Sequence[Migration], try_on: Callable[[Session], Sequence[str]], *, keep: bool
+) -> dict[str, str]:
+    """The oldest of several migrations after which something does not work, and what; none where it works again."""
+    books = Books(copy)
+    if keep:
+        books.open()
+    for migration in pending:
+        kept = keep and migration.up.transactional
+        run_plainly(copy, migration.up, Managing(copy, books, migration, None) if kept else None)
+        if wrong := try_on(copy):
+            return {migration.version: "; ".join(wrong)}
+    return {}
 
 
 def _refuse_unlike(session: Session, copy: Session) -> None:

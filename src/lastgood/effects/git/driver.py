@@ -19,9 +19,11 @@ class GitDriver:
         self,
         repository: Repository | None,
         why_not: str = "",
-        migrations_of: Callable[[int], Sequence[str]] = lambda release: (),
+        migrations_of: Callable[[int, Mapping[str, str]], Sequence[str]] = lambda release, lowered: (),
     ) -> None:
-        """``migrations_of``: a release's folders of migrations, whose files stay while what they made stays applied."""
+        """``migrations_of``: a release's files or folders of migrations, which stay while what they made stays applied;
+        of the databases that are lowered to a version, those up to it.
+        """
         self._repository = repository
         self._why_not = why_not
         self._migrations_of = migrations_of
@@ -42,7 +44,8 @@ class GitDriver:
         bad, target = str(step.args["bad"]), str(step.args["target"])
         release = f"r{step.args['left']}"
         left = int(step.args["left"])
-        keep = self._migrations_of(left) if left and step.args.get("keep_migrations") else ()
+        lowered = step.args.get("lowered", {})
+        keep = self._migrations_of(left, lowered) if left and step.args.get("keep_migrations") else ()
         order = RevertOrder(
             branch=str(step.args["branch"]),
             bad=bad,

@@ -187,7 +187,10 @@ class SqliteJournal:
         One that was stored under this number and never released (a crash in between) is replaced.
         """
         moved = self._manifests.moved(entries)
-        record = canonical({**asdict(release), "manifest": moved.digest})
+        fields = asdict(release)
+        if not release.breaks:  # so that builds from before this field can read what does not need it
+            del fields["breaks"]
+        record = canonical({**fields, "manifest": moved.digest})
         made = digest_of(record)
 
         def put() -> None:

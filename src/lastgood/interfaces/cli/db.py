@@ -195,7 +195,7 @@ def prove(
 ) -> int:
     """Rehearse the way back on a scratch copy: up, down, compare, up again. Exit code 6: it does not come back."""
     from lastgood.effects.databases.proving import prove_history, prove_pending
-    from lastgood.interfaces.cli.db_previous import tried_on
+    from lastgood.interfaces.cli.db_previous import condemned, tried_on
 
     chosen = _one_of("--rows", rows, ("live", "generated", "none"))
     opened = Opened(session, name, url, migrations, keep=keep)
@@ -205,7 +205,7 @@ def prove(
             proofs = prove_history(database, _needed(history), rows="none" if chosen == "none" else "generated")
         else:
             found = prove_pending(database, _needed(history), to=to, rows=chosen, keep=opened.keep, try_on=try_on)  # type: ignore[arg-type]
-            proofs = (found,) if found else ()
+            proofs = (condemned(found),) if found else ()
     session.give({"proofs": [proof_value(proof) for proof in proofs]}, proof_lines(proofs))
     return 0 if all(proof.holds for proof in proofs) else Failed.exit_code
 

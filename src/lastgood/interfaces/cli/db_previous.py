@@ -3,60 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lastgood.errors import Refused, UsageError
+from lastgood.errors import UsageError
 
 if TYPE_CHECKING:
+    from lastgood.database.proof import Proof
     from lastgood.effects.databases.session import Session as Database
     from lastgood.interfaces.cli.db_where import Opened
     from lastgood.interfaces.cli.session import Session
-    from lastgood.operations.loop import Loop
 
 
 def tried_on(session: Session, opened: Opened) -> Callable[[Database], Sequence[str]]:
-    """What says why a service of the live release does not work on a database; functions have no process to try.
-
-    Raises ``Refused`` where no release is live, or where none of its services is given this database.
-    """
-    from lastgood.bootstrap import open_journal, read_state
-    from lastgood.bootstrap.services import make_launches
-    from lastgood.effects.databases.previous import environment_on, try_service, uses
+    """What says why a service of the live release does not work on a database; raises ``Refused`` where none can."""
+    from lastgood.bootstrap import try_live_release
     from lastgood.effects.secrets import SecretStore
-    from lastgood.operations.configurations import Configurations
 
     if opened.reference is None:
         raise UsageError("--previous needs a database of the configuration", next="say its name instead of --url")
-    places, urls = session.places, {opened.reference, opened.url}
-    secrets = SecretStore(places.secrets)
-    journal = open_journal(places, read_only=True)
-    try:
-        live = read_state(journal)[0].live
-        if live is None:
-            raise Refused("no release is live, so there is none before", next="lastgood deploy")
-        configurations = Configurations(journal)
-        launches = make_launches(places, configurations, secrets, _nobody)
-        found = {name: launches.launch(name, "", live) for name in configurations.of(live).services}
-    finally:
-        journal.close()
-    users = {name: launch for name, launch in found.items() if uses(launch, urls)}
-    if not users:
-        raise Refused(
-            f"no service of r{live} has this database in its environment, so none can be tried on the copy",
-            next="give it the URL: environment: { DATABASE_URL: secret:NAME }",
-        )
-
-    def try_on(copy: Database) -> list[str]:
-        wrong = []
-        for name, launch in users.items():
-            session.say([f"trying {name} of r{live} on the new schema"])
-            why = try_service(name, launch, environment_on(launch, urls, copy.url))
-            if why is not None:
-                wrong.append(secrets.redactor.redact(f"r{live} does not work on the new schema: {why}"))
-        return wrong
-
-    return try_on
+    secrets = SecretStore(session.places.secrets)
+    return try_live_release(session.places, secrets, {opened.reference, opened.url}, lambda text: session.say([text]))
 
 
-def _nobody() -> Loop:
-    raise AssertionError("a version is asked for by its release")
+def condemned(proof: Proof) -> Proof:
+    """Who asks whether the release before lives with a schema is told ``broken`` where it does not."""
+    reasons = tuple(f"migration {version}: {why}" for version, why in proof.breaks.items())
+    return replace(proof, verdict="broken", reasons=(*reasons, *proof.reasons)) if reasons else proof

@@ -25,7 +25,11 @@ Only = Annotated[
     typer.Option("--only", metavar="PART", help="Take one part back (service:catalog) and leave the rest as it is."),
 ]
 WithSchema = Annotated[
-    bool, typer.Option("--with-schema", help="Take the schemas back too, last; without it, they stay as they are.")
+    bool,
+    typer.Option("--with-schema", help="Take the schemas back too, last; else only what TARGET cannot live with."),
+]
+KeepSchema = Annotated[
+    bool, typer.Option("--keep-schema", help="Leave the schemas, even one that TARGET cannot live with.")
 ]
 Goal = Literal["converged", "good", "ended"]
 

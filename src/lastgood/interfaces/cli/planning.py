@@ -8,7 +8,7 @@ import typer
 
 from lastgood.interfaces.cli import render_changes, render_plan
 from lastgood.interfaces.cli.client import DRAFT_S, NotRunning
-from lastgood.interfaces.cli.options import Only, WithSchema
+from lastgood.interfaces.cli.options import KeepSchema, Only, WithSchema
 from lastgood.interfaces.cli.session import Session, without_nothing
 from lastgood.interfaces.cli.text import counted
 from lastgood.interfaces.cli.verb import group, verb
@@ -48,9 +48,11 @@ def plan_rollback(
     ] = None,
     only: Only = None,
     with_schema: WithSchema = False,
+    keep_schema: KeepSchema = False,
 ) -> int:
     """What `lastgood rollback` would do: REVERTS, KEEPS, LOOSENS, LOSES, BLOCKED."""
-    return show_way_back(session, without_nothing({"target": target, "only": only, "with_schema": with_schema or None}))
+    schemas = {"with_schema": with_schema or None, "keep_schema": keep_schema or None}
+    return show_way_back(session, without_nothing({"target": target, "only": only, **schemas}))
 
 
 def show_way_back(session: Session, body: dict[str, Any]) -> int:

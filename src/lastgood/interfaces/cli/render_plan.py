@@ -23,7 +23,7 @@ def way_back(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"KEEPS    {', '.join(found['keeps'])}")
     lines += ["steps", *(f"  {step['shows'] or step['id']}" for step in found["steps"])]
     accept = " --accept-loosening" if found["loosens"] else ""
-    schema = " --with-schema" if any(step["id"].startswith("migrate_down:") for step in found["steps"]) else ""
+    schema = " --with-schema" if found.get("with_schema") else " --keep-schema" if found.get("keep_schema") else ""
     accept += schema + (" --accept-loss" if found.get("loses") else "")
     only = f" --only {found['only']['part']}" if found.get("only") else ""
     command = f"lastgood rollback r{meant(found)}{only}{accept} --basis {found['basis']}"

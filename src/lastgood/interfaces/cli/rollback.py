@@ -10,7 +10,7 @@ from lastgood.errors import LastgoodError, Refused
 from lastgood.interfaces.cli.asking import controller_for_emergency
 from lastgood.interfaces.cli.client import Controller
 from lastgood.interfaces.cli.following import finish
-from lastgood.interfaces.cli.options import AcceptLoss, Basis, NoWait, Only, Why, WithSchema
+from lastgood.interfaces.cli.options import AcceptLoss, Basis, KeepSchema, NoWait, Only, Why, WithSchema
 from lastgood.interfaces.cli.planning import plan_back, show_way_back
 from lastgood.interfaces.cli.render_plan import begun_back, meant
 from lastgood.interfaces.cli.session import Session, without_nothing
@@ -35,6 +35,7 @@ def rollback(
         bool, typer.Option("--accept-loosening", help="Go back even where that loosens security.")
     ] = False,
     with_schema: WithSchema = False,
+    keep_schema: KeepSchema = False,
     accept_loss: AcceptLoss = False,
     no_revert_commit: Annotated[
         bool,
@@ -45,7 +46,8 @@ def rollback(
 ) -> int:
     """Go back to the last release known to be good, or to TARGET.
 
-    Requests first, then Git. Works without a controller, without the repository and without Git.
+    Requests first, then Git; before them only a schema that TARGET cannot live with.
+    Works without a controller, without the repository and without Git.
     """
     body = without_nothing(
         {
@@ -55,6 +57,7 @@ def rollback(
             "why": why,
             "accept_loosening": accept_loosening,
             "with_schema": with_schema or None,
+            "keep_schema": keep_schema or None,
             "accept_loss": accept_loss or None,
             "revert_commit": not no_revert_commit,
             "basis": basis,

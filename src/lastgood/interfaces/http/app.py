@@ -74,6 +74,7 @@ class RollbackBody(Body):
     revert_commit: bool = True
     accept_loosening: bool = False
     with_schema: bool = False
+    keep_schema: bool = False
     accept_loss: bool = False
     basis: str | None = None
 

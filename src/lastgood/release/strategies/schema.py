@@ -1,5 +1,7 @@
 """Schemas: expanded before anything new starts, taken back last and only when that is asked for.
 
+What the target of a way back cannot live with is taken back first, and no further (decision 0034).
+
 Facts of ``database:NAME``, both stable: ``schema``, the newest version that is applied or half applied (``""`` for
 none), and ``applied``, all that are wholly applied, in their order. Versions have no order of their own (Alembic's are
 hashes): a schema is ahead of a release when the release's version is applied and is not the newest.
@@ -8,6 +10,8 @@ hashes): a schema is ahead of a release when the release's version is applied an
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lastgood.release.observed import Observed
 from lastgood.release.release import Release
@@ -59,6 +63,56 @@ def contract(observed: Observed, target: Release, needs: frozenset[StepId], *, a
         for name, version in sorted(target.schemas.items())
         if is_ahead(observed, name, version)
     ]
+
+
+def lower(observed: Observed, target: Release, source: Release | None, *, accept_loss: bool = False) -> list[Step]:
+    """Take back what the target cannot live with: the oldest such version and what came after it, nothing before."""
+    steps = []
+    for name in sorted(target.schemas):
+        found = unbearable(observed, name, target, source.breaks if source is not None else {})
+        if found is None:
+            continue
+        to, version, why = found
+        step = _migrate(name, "migrate_down", to, target, frozenset(), accept_loss)
+        shows = f"{step.shows}: {target.name} cannot live with {version} ({why})"
+        steps.append(replace(step, id=f"lower:{name}", shows=shows))
+    return steps
+
+
+def unbearable(
+    observed: Observed, name: str, target: Release, breaks: Mapping[str, Mapping[str, str]]
+) -> tuple[str, str, str] | None:
+    """``(version to go down to, first version that the target cannot live with, why)``; None: it lives with all."""
+    own, known = target.schemas[name], breaks.get(name, {})
+    if not is_ahead(observed, name, own):
+        return None
+    order = _order(observed, name)
+    later = order[order.index(own) + 1 :] if own in order else order
+    first = next((version for version in later if version in known), None)
+    if first is None:
+        return None
+    at = order.index(first)
+    return order[at - 1] if at else "", first, known[first]
+
+
+def lowered(observed: Observed, source: Release, steps: Sequence[Step]) -> dict[str, str]:
+    """Where the schemas are, when these steps have run, that had something the release before cannot live with.
+
+    From what is applied and not from the steps alone: a plan made anew no longer has the step that has ended.
+    """
+    found = {step.part.partition(":")[2]: str(step.args["to"]) for step in steps}
+    for name in source.breaks.keys() & source.schemas.keys() - found.keys():
+        applied = observed.value(f"database:{name}", "applied")
+        if applied is not None and source.schemas[name] not in applied:
+            found[name] = observed.value(f"database:{name}", "schema") or ""
+    return dict(sorted(found.items()))
+
+
+def _order(observed: Observed, name: str) -> Sequence[str]:
+    """The versions that are applied or half applied, the oldest first."""
+    newest = observed.value(f"database:{name}", "schema") or ""
+    applied = list(observed.value(f"database:{name}", "applied") or ())
+    return applied if newest in applied else [*applied, newest]
 
 
 def _migrate(name: str, verb: str, version: str, target: Release, needs: frozenset[StepId], accept_loss: bool) -> Step:
