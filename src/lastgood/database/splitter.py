@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from lastgood.database.migration import ASKED_MARK, Dialect, Statement
 
@@ -23,17 +24,15 @@ class SplitError(Exception):
 
 
 _START = {
-    "postgresql": re.compile(
+    "postgresql": (
         r"(?P<space>\s+)|(?P<line>--[^\n]*)|(?P<block>/\*)|(?P<estring>[eE]')|(?P<string>')|(?P<quoted>\")"
         r"|(?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$)|(?P<word>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)"
-        r"|(?P<number>\d[\w.]*)|(?P<semicolon>;)|(?P<open>\()|(?P<close>\))|(?P<meta>\\)|(?P<other>.)",
-        re.S,
+        r"|(?P<number>\d[\w.]*)|(?P<semicolon>;)|(?P<open>\()|(?P<close>\))|(?P<meta>\\)|(?P<other>.)"
     ),
-    "sqlite": re.compile(
+    "sqlite": (
         r"(?P<space>\s+)|(?P<line>--[^\n]*)|(?P<block>/\*)|(?P<string>')|(?P<quoted>\")|(?P<tick>`)|(?P<bracket>\[)"
         r"|(?P<word>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)|(?P<number>\d[\w.]*)"
-        r"|(?P<semicolon>;)|(?P<open>\()|(?P<close>\))|(?P<other>.)",
-        re.S,
+        r"|(?P<semicolon>;)|(?P<open>\()|(?P<close>\))|(?P<other>.)"
     ),
 }
 _ENDS = {
@@ -45,6 +44,12 @@ _ENDS = {
 }
 _NAMES = {"string": "string", "estring": "string", "quoted": "quoted name", "tick": "quoted name", "bracket": "[name]"}
 _BLOCK_MARK = re.compile(r"/\*|\*/")
+
+
+@cache
+def _start(dialect: Dialect) -> re.Pattern[str]:
+    """Compiled when it is needed: each takes some milliseconds, and a command needs one."""
+    return re.compile(_START[dialect], re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def tokens(text: str, dialect: Dialect, first_line: int = 1) -> Iterator[Token]:
 
 
 def _tokens(text: str, dialect: Dialect) -> Iterator[Token]:
-    pattern = _START[dialect]
+    pattern = _start(dialect)
     at, size = 0, len(text)
     while at < size:
         match = pattern.match(text, at)

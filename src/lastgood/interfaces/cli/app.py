@@ -5,71 +5,71 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from lastgood.interfaces.cli import (
-    deploy,
-    drill,
-    function,
-    life,
-    logs,
-    looking,
-    pages,
-    planning,
-    rehearse,
-    rollback,
-    secret,
-    steering,
-    verdict,
-)
 from lastgood.interfaces.cli.session import Surroundings
 from lastgood.interfaces.cli.verb import AsJson, StateFolder, group, verb
 
-_COMMANDS = (
-    ("init", life.init),
-    ("up", life.up),
-    ("stop", life.stop),
-    ("down", life.down),
-    ("status", looking.status),
-    ("check", planning.check),
-    ("deploy", deploy.deploy),
-    ("rehearse", rehearse.rehearse),
-    ("rollback", rollback.rollback),
-    ("drill", drill.drill),
-    ("history", looking.history),
-    ("diff", looking.diff),
-    ("report", looking.report),
-    ("verdict", verdict.verdict),
-    ("confirm", steering.confirm),
-    ("promote", steering.promote),
-    ("pause", steering.pause),
-    ("resume", steering.resume),
-    ("abort", steering.abort),
-    ("retry", steering.retry),
-    ("mark", steering.mark),
-    ("tag", steering.tag),
-    ("logs", logs.logs),
-    ("schema", pages.schema),
-    ("doctor", pages.doctor),
-    ("demo", life.demo),
-)
+_COMMANDS = {
+    "init": ("life", "init"),
+    "up": ("life", "up"),
+    "stop": ("life", "stop"),
+    "down": ("life", "down"),
+    "status": ("looking", "status"),
+    "check": ("planning", "check"),
+    "deploy": ("deploy", "deploy"),
+    "rehearse": ("rehearse", "rehearse"),
+    "rollback": ("rollback", "rollback"),
+    "drill": ("drill", "drill"),
+    "history": ("looking", "history"),
+    "diff": ("looking", "diff"),
+    "report": ("looking", "report"),
+    "verdict": ("verdict", "verdict"),
+    "confirm": ("steering", "confirm"),
+    "promote": ("steering", "promote"),
+    "pause": ("steering", "pause"),
+    "resume": ("steering", "resume"),
+    "abort": ("steering", "abort"),
+    "retry": ("steering", "retry"),
+    "mark": ("steering", "mark"),
+    "tag": ("steering", "tag"),
+    "logs": ("logs", "logs"),
+    "schema": ("pages", "schema"),
+    "doctor": ("pages", "doctor"),
+    "demo": ("life", "demo"),
+}
+_GROUPS = {
+    "plan": ("planning", "plans"),
+    "secret": ("secret", "secrets"),
+    "function": ("function", "app"),
+    "db": ("db", "app"),
+}
+"""By name: the module of this folder, loaded only when it is needed, and what it calls it."""
 
 
-def make_app() -> typer.Typer:
-    """The whole command line."""
+def make_app(only: str | None = None) -> typer.Typer:
+    """The whole command line, or (for a start in milliseconds) as much of it as one command needs."""
     app = group("Bring a running system back to its last known good state: gateway, code and schema, in one move.")
     app.callback()(_everywhere)
-    for name, command in _COMMANDS:
-        verb(app, name)(command)
-    app.add_typer(planning.plans, name="plan")
-    app.add_typer(secret.secrets, name="secret")
-    app.add_typer(function.app, name="function")
-    if find_spec("lastgood.interfaces.cli.db") is not None:
-        app.add_typer(import_module("lastgood.interfaces.cli.db").app, name="db")
+    for name, place in _COMMANDS.items():
+        if only in (None, name):
+            verb(app, name)(_loaded(*place))
+    for name, place in _GROUPS.items():
+        if only in (None, name):
+            app.add_typer(_loaded(*place), name=name)
     return app
+
+
+def _loaded(module: str, what: str) -> Any:
+    return getattr(import_module(f"lastgood.interfaces.cli.{module}"), what)
+
+
+def _only(arguments: Sequence[str]) -> str | None:
+    """The command that is meant, where that is plain to see; else the whole command line decides, and explains."""
+    first = arguments[0] if arguments else ""
+    return first if first in _COMMANDS or first in _GROUPS else None
 
 
 def _version(wanted: bool) -> None:
@@ -98,7 +98,7 @@ def run(arguments: Sequence[str], around: Surroundings) -> int:
     from lastgood.interfaces.cli.ending import ending
 
     with ending(arguments, around) as end:
-        command = typer.main.get_command(make_app())
+        command = typer.main.get_command(make_app(_only(arguments)))
         end.code = command.main(list(arguments) or ["--help"], prog_name="lastgood", standalone_mode=False, obj=around)
     return end.code or 0
 

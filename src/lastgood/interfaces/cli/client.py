@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,19 +28,6 @@ class NoAnswer(Unavailable):
     """There is a controller, or was a moment ago, and it did not answer in time."""
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str, timeout_s: float | None) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 class Controller:
     """Asks the controller whose socket this is. Raises what it refuses with, ``NotRunning``, ``NoAnswer``."""
 
@@ -63,8 +48,10 @@ class Controller:
 
     def events(self, deployment: int, after: int = 0) -> Iterator[dict[str, Any]]:
         """The journal's events of a deployment, as they come, until the controller closes the stream."""
+        from lastgood.interfaces.cli.unix_http import Connection
+
         with self._speaking(None):
-            connection = _Connection(str(self.path), None)
+            connection = Connection(str(self.path), None)
             connection.request("GET", f"/v1/events?after={after}&deployment={deployment}")
             answer = connection.getresponse()
             if answer.status != 200:
@@ -73,8 +60,10 @@ class Controller:
                 yield json.loads(line)
 
     def _ask(self, method: str, path: str, body: bytes | None, timeout_s: float) -> dict[str, Any]:
+        from lastgood.interfaces.cli.unix_http import Connection
+
         with self._speaking(timeout_s):
-            connection = _Connection(str(self.path), timeout_s)
+            connection = Connection(str(self.path), timeout_s)
             headers = {"content-type": "application/json"} if body is not None else {}
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -89,6 +78,8 @@ class Controller:
 
     @contextmanager
     def _speaking(self, timeout_s: float | None) -> Iterator[None]:
+        from lastgood.interfaces.cli.unix_http import HungUp
+
         try:
             yield
         except (FileNotFoundError, ConnectionRefusedError) as error:
@@ -96,7 +87,7 @@ class Controller:
         except TimeoutError as error:
             what = f"the controller did not answer within {timeout_s:g} s; it may have done what it was asked"
             raise NoAnswer(what, where=str(self.path), next="lastgood status; lastgood logs controller") from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HungUp) as error:
             what = "the controller hung up before it had answered; it may have done what it was asked"
             raise NoAnswer(what, where=str(self.path), next="lastgood status; lastgood logs controller") from error
 
