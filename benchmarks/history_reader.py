@@ -1,8 +1,9 @@
 """Run by the Python that has a product installed: its Alembic environment as a record (JSON on standard output).
 
-``python history_reader.py SOURCES NAME PACKAGE FOLDER DIALECT URL [MODELS]``: ``SOURCES`` is where ``lastgood`` stands,
-``NAME`` what the package is called on PyPI, and ``MODELS`` (``module:metadata``) make the schema that the first
-revision begins with.
+``python history_reader.py SOURCES NAME PACKAGE FOLDER DIALECT URL MENDS [MODELS]``: ``SOURCES`` is where ``lastgood``
+stands, ``NAME`` what the package is called on PyPI, and ``MODELS`` (``module:metadata``) make the schema that the first
+revision begins with. ``MENDS`` (JSON: ``{file: [[text, other text], ...]}``) says what to change in revisions that go
+wrong as they were published, so that those after them can be proven; without one the history ends before them.
 """
 
 import contextlib
@@ -31,8 +32,36 @@ def base(models: str, dialect: str) -> str:
     return "".join(f"{str(CreateTable(table).compile(dialect=known)).strip()};\n" for table in metadata.sorted_tables)
 
 
-def main(sources: str, name: str, package: str, folder: str, dialect: str, url: str, models: str = "") -> None:
-    """See above; the record has ``problems`` instead where the history cannot be read."""
+def mended(folder: Path, file: str, mends: dict[str, list[list[str]]]) -> bool:
+    """Whether there is a mend for a revision, which then is made."""
+    found = mends.pop(file, None)
+    for path in folder.rglob(file) if found else ():
+        text = path.read_text()
+        for old, new in found or ():
+            assert old in text, f"{file} has no {old!r}"
+            text = text.replace(old, new)
+        path.write_text(text)
+    return found is not None
+
+
+def cut(folder: Path, file: Path, dialect: str) -> int:
+    """Take a revision out, and all after it; how many those are."""
+    from alembic.script import ScriptDirectory
+
+    own = folder / "versions" / dialect
+    place = own if own.is_dir() else folder / "versions"
+    directory = ScriptDirectory(str(folder), version_locations=[str(place)])
+    paths = [Path(str(revision.path)).name for revision in directory.walk_revisions()]  # the newest first
+    gone = paths[: paths.index(file.name) + 1]
+    for name in gone:
+        (place / name).unlink()
+    return len(gone)
+
+
+def main(
+    sources: str, name: str, package: str, folder: str, dialect: str, url: str, mends: str, models: str = ""
+) -> None:
+    """See above; the record has ``problems`` where the history ends too early, and what was ``mended``."""
     sys.path.insert(0, sources)
     from lastgood.database.migration import record_of
     from lastgood.effects.databases.folder import read_folder
@@ -51,13 +80,24 @@ def main(sources: str, name: str, package: str, folder: str, dialect: str, url: 
         shutil.copytree(Path(spec.submodule_search_locations[0], folder), copy, dirs_exist_ok=True)
         if found["base"]:
             Path(copy, "base.sql").write_text(str(found["base"]))
-        try:
-            history = read_folder(
-                Path(copy), "sqlite" if dialect == "sqlite" else "postgresql", partial(empty_beside, url)
-            )
-            found["history"] = record_of(history)
-        except ConfigError as error:
-            found["problems"] = [f"{Path(p.file).name}:{p.line}: {p.what}" for p in error.problems]
+        known: dict[str, list[list[str]]] = json.loads(mends)
+        wrong: list[str] = []
+        left_out = 0
+        while "history" not in found:
+            try:
+                history = read_folder(
+                    Path(copy), "sqlite" if dialect == "sqlite" else "postgresql", partial(empty_beside, url)
+                )
+                found["history"] = record_of(history)
+            except ConfigError as error:
+                first = error.problems[0]  # what comes after it was not tried
+                said = f"{Path(first.file).name}:{first.line}: {first.what}"
+                if mended(Path(copy), Path(first.file).name, known):
+                    wrong.append(said)
+                else:
+                    left_out += cut(Path(copy), Path(first.file), dialect)
+                    found["problems"] = [said]
+        found |= {"mended": wrong, "left_out": left_out}
     json.dump(found, sys.stdout)
 
 
