@@ -30,6 +30,7 @@ NAMES = (
     "migrators",
     "peers",
     "judgement",
+    "healthy",
 )
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 

@@ -11,7 +11,7 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.rules import mann_whitney, threshold
@@ -72,17 +72,6 @@ RULES: dict[str, Rule] = {
     "the judge as shipped": judge(SHIPPED),
 }
 
-DRIFT = Side(lambda at_s: BASE * (1 + 0.8 * math.sin(at_s / 60)))
-BURSTS = Side(lambda at_s: BASE * (8 if at_s % 120 < 15 else 1))
-GROUPS = Side(steady(0.02), clusters=12)
-COLD = Side(lambda at_s: 0.2 if at_s <= 15 else BASE)
-NULLS: dict[str, tuple[Side, Side, Terms]] = {
-    "drift of 80 %": (DRIFT, DRIFT, SHIPPED),
-    "bursts in both, eight times as many": (BURSTS, BURSTS, SHIPPED),
-    "failures in groups of 12, learnt": (GROUPS, GROUPS, replace(SHIPPED, dispersion={"errors": 12.0})),
-    "one in five failing for 15 s of warming up": (COLD, Side(), replace(SHIPPED, warm_up_s=20.0)),
-}
-"""Healthy releases that break a plain assumption: the candidate, the baseline, and the terms."""
 AFTER = Terms(stakes={}, start_every_s=300.0, objectives=(Objective("failures", 0.012),))
 DAY_S = 28_800
 """How long a release is watched after its bake: eight days of an hour each, of ticks of ten seconds."""
@@ -99,7 +88,7 @@ def table(amount: Amount) -> Table:
 
 
 def measured(amount: Amount) -> dict[str, Any]:
-    """By rule: how long each bad release lived, and ``[taken back, healthy ones]``; by null the latter."""
+    """By rule: how long each bad release lived, and ``[taken back, healthy ones]``."""
     raw: dict[str, Any] = {}
     for name, rule in RULES.items():
         found = {effect: delays(rule, effect, seconds, amount.runs) for effect, seconds in EFFECTS}
@@ -110,9 +99,6 @@ def measured(amount: Amount) -> dict[str, Any]:
             raw[name]["half an hour"] = false_rollbacks(rule, (Side(), Side()), long, amount.long_s)
         if "judge" in name:
             raw[name]["wrong"] = false_rollbacks(rule, (Side(), Side()), amount.healthy, amount.healthy_s)
-    for name, (*sides, terms) in NULLS.items():
-        of = max(amount.healthy // 4, 4)
-        raw[name] = {"wrong": false_rollbacks(judge(terms), (sides[0], sides[1]), of, amount.healthy_s)}
     wrong, found_after = after(max(amount.healthy // 20, 4), amount.runs)
     raw["after the bake"] = {"wrong": wrong, "delays": found_after}
     raw["cost"] = cost(JUDGED)
@@ -133,7 +119,6 @@ def shown(raw: Mapping[str, Any], amount: Amount) -> Table:
         means = [statistics.mean(raw[name]["delays"][effect]) for effect, _ in EFFECTS]
         least = max((mean - 1.0) / bound for mean, bound in zip(means, bounds, strict=True))
         notes.append(f"{name.capitalize()}: at most {least:.2f} times the bound, and one tick (aim: {aim}).")
-    notes += [f"Wrongly taken back with {name}: {counted(raw[name]['wrong'])}." for name in NULLS]
     last = raw["after the bake"]
     notes.append(
         f"After the bake, 30 requests a second beside 200 others, a day's pattern, eight days of an hour: "

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-import pytest
-from benchmarks.judgement import NULLS, RULES, Amount, false_rollbacks, judge, table
+from benchmarks.judgement import RULES, Amount, table
 from benchmarks.rules import mann_whitney, threshold
 
 from lastgood.testing.simulated_traffic import Side, steady, ticks
@@ -15,12 +14,6 @@ def test_the_table_has_a_row_for_each_rule_and_the_bound() -> None:
     made = table(Amount(2, 4, 30, 2, 60))
     assert [cells[0] for cells in made.cells] == [*RULES, "nothing can be faster"]
     assert all(len(cells) == len(made.columns) for cells in made.cells)
-
-
-@pytest.mark.parametrize("name", NULLS)
-def test_healthy_releases_are_left_alone_whatever_the_traffic_does(name: str) -> None:
-    candidate, baseline, terms = NULLS[name]
-    assert false_rollbacks(judge(terms), (candidate, baseline), 20, 60) == (0, 20)
 
 
 def test_the_rules_of_peers_say_what_their_documents_say() -> None:

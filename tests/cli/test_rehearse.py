@@ -71,9 +71,10 @@ def test_its_exit_code_says_whether_it_is_blocked(project: Project, controller: 
     assert project.run("rehearse", "live").code == 4
     ran = project.run("rehearse", "live", "--json")
     assert (ran.code, ran.json) == (4, blocked)
-    controller.says = {"POST /v1/rehearse": {"revision": "HEAD", "way_back": None}}
-    ran = project.run("rehearse")
-    assert (ran.code, ran.out.startswith("nothing to rehearse")) == (0, True)
+    for live, says in ((None, "nothing is live yet"), (12, "r12 is live and is the same")):
+        controller.says = {"POST /v1/rehearse": {"revision": "HEAD", "live": live, "way_back": None}}
+        ran = project.run("rehearse")
+        assert (ran.code, ran.out.startswith(f"nothing to rehearse: {says}")) == (0, True)
 
 
 def test_it_is_part_of_what_a_deployment_says_and_a_block_is_accepted_by_name(

@@ -69,7 +69,7 @@ async def test_a_revision_is_rehearsed_without_a_trace() -> None:
 
 async def test_where_nothing_is_known_good_there_is_no_way_back_from_what_is_live() -> None:
     async with controlled() as site:
-        assert (await site.verbs.rehearse("live"))["way_back"] is None
+        assert await site.verbs.rehearse("live") == {"revision": "live", "live": None, "way_back": None}
         site.commit("/one")
         await site.verbs.deploy("HEAD", ME)
         await site.at_rest()

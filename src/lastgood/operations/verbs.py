@@ -187,7 +187,8 @@ class Verbs:
             raise Unavailable("nothing can be tried without a controller", next="lastgood up --detach, then again")
         else:
             found = await self.rehearsing.whole(coming, view, self.trials)
-        return {"revision": revision, "way_back": found.told() if found is not None else None}
+        way_back = found.told() if found is not None else None
+        return {"revision": revision, "live": live_now(self.loop.state), "way_back": way_back}
 
     # --- back --------------------------------------------------------------------------------------------------
 

@@ -31,8 +31,11 @@ def rehearse(
     answer = only_controller(session, lambda controller: controller.post("/v1/rehearse", body, REHEARSE_S))
     found = answer["way_back"]
     if found is None:
-        nothing = ["nothing to rehearse: no release is live, or this is what is live (lastgood rehearse live)"]
-        session.give(answer, nothing)
+        live = answer["live"]
+        why = "nothing is live yet, so that there is nothing to go back to: lastgood deploy"
+        if live is not None:
+            why = f"r{live} is live and is the same; its own way back: lastgood rehearse live"
+        session.give(answer, [f"nothing to rehearse: {why}"])
         return 0
     session.give(answer, render_rehearsal.way_back(found))
     return 0 if found["ready"] else Refused.exit_code
