@@ -13,7 +13,7 @@ from lastgood.health.forecast import bound_s
 from lastgood.health.judge import Assessment, Judge
 from lastgood.health.objectives import edge_for
 from lastgood.health.reading import EDGES_MS, Counts
-from lastgood.health.terms import Objective, Terms, read_terms, write_terms
+from lastgood.health.terms import STAKES, Objective, Terms, read_terms, write_terms
 from lastgood.health.ticks import Arm, Tick
 from lastgood.testing.simulated_traffic import Share, Side, steady, ticks
 
@@ -424,6 +424,16 @@ def test_a_guarded_route_is_not_lost_among_the_others() -> None:
     found, _ = judged(replace(FULL, routes=("pay",), row=10**9), stream)
     assert found.outcome == "bad"
     assert "route pay" in found.why
+
+
+@pytest.mark.parametrize("stakes", [dict(STAKES), {"errors": 3.0, "volume": 1.0}, {}])
+def test_whatever_is_judged_no_more_than_one_is_staked_on_all_of_it(stakes: dict[str, float]) -> None:
+    """What keeps the promise however many metrics, routes and limits there are: their weighted mean is what counts."""
+    limits = (Objective("slow", 0.1, 500), Objective("failing", 0.05), Objective("told", 0.05, reports=True))
+    judge = Judge(Terms(stakes=stakes, routes=("catalog", "orders"), objectives=limits))
+    found = judge.take(Tick(1.0, 1.0, 5.0))
+    assert math.isclose(found.harm, 1.0)
+    assert {"route catalog", "route orders", "slow", "failing", *stakes} == set(found.by)
 
 
 def test_terms_are_written_and_read() -> None:
