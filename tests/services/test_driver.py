@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -112,6 +113,19 @@ async def test_services_that_start_at_once_get_ports_of_their_own(town: Town) ->
         await asyncio.gather(*(town.services.perform(step, f"d1.1/{step.part}") for step in steps))
     ports = [key.rpartition(".")[2] for key in town.running()]
     assert len(set(ports)) == len(ports) == 320
+
+
+async def test_an_instance_whose_port_somebody_took_gets_another_one(town: Town) -> None:
+    """Between the choice of a port and its use any other program may have begun to listen there."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        town.chosen = [taken]
+        await town.do("start", instances=2)
+        ports = [int(key.rpartition(".")[2]) for key in town.running()]
+    assert len(ports) == 2
+    assert taken not in ports
 
 
 async def test_patience_with_connections_ends(town: Town) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lastgood.config.model import InstanceHealth, SmokeCheck
 from lastgood.effects.instances.launch import Launch
+from lastgood.effects.instances.ports import free_port
 from lastgood.effects.services import ServiceDriver
 from lastgood.process import ProcessSpec, ProcessState
 from lastgood.release.step import Step
@@ -28,12 +29,17 @@ class Living(FakeProcesses):
         self.servers: dict[str, asyncio.Server] = {}
         self.writers: dict[str, list[asyncio.StreamWriter]] = {}
         self.without_secrets: set[str] = set()
+        self.robbed: set[str] = set()
+        """Those whose port somebody else has: they end at once, and wait to be started again."""
 
     async def start(self, spec: ProcessSpec) -> ProcessState:
         state = await super().start(spec)
         self.without_secrets.discard(spec.key)
         if spec.key not in self.servers and "deaf" not in spec.argv:
-            await self.open(spec.key)
+            try:
+                await self.open(spec.key)
+            except OSError:
+                self.robbed.add(spec.key)
         return state
 
     async def stop(self, key: str, grace_s: float | None = None) -> bool:
@@ -41,10 +47,12 @@ class Living(FakeProcesses):
         return await super().stop(key, grace_s)
 
     async def list(self) -> tuple[ProcessState, ...]:
-        return tuple(
-            replace(state, phase="needs_env", pid=None) if state.key in self.without_secrets else state
-            for state in await super().list()
-        )
+        return tuple(self._shown(state) for state in await super().list())
+
+    def _shown(self, state: ProcessState) -> ProcessState:
+        if state.key in self.without_secrets:
+            return replace(state, phase="needs_env", pid=None)
+        return replace(state, phase="backoff", pid=None, restarts=1) if state.key in self.robbed else state
 
     async def open(self, key: str) -> None:
         digest = key.partition("@")[2].partition(".")[0]
@@ -94,6 +102,8 @@ class Town:
         self.processes, self.gate = Living(), Gate()
         self.health, self.argv, self.smoke = QUICK, ("python", "main.py"), tuple[SmokeCheck, ...]()
         self.secret_env: Mapping[str, str] = {}
+        self.chosen: list[int] = []
+        """Ports that the driver will choose first, taken or not."""
         self.services = self.driver()
 
     def driver(self) -> ServiceDriver:
@@ -105,6 +115,7 @@ class Town:
             ),
             health_of=lambda name, digest: self.health,
             redact=lambda text: text.replace("hunter2", "[redacted]"),
+            choose_port=lambda taken: self.chosen.pop() if self.chosen else free_port(taken),
         )
         driver.outlet, self.gate.driver = self.gate, driver
         return driver

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lastgood.config.model import Health
@@ -25,7 +25,7 @@ from lastgood.effects.functions.launching import Activated
 from lastgood.effects.instances.connections import connections_to
 from lastgood.effects.instances.launch import HealthOf, Launch, LaunchOf
 from lastgood.effects.instances.outlet import NoOutlet, Outlet
-from lastgood.effects.instances.ports import free_port
+from lastgood.effects.instances.ports import free_port, is_free
 from lastgood.effects.instances.probing import probe, smoke
 from lastgood.effects.instances.vitals import Instance, Vitals, instance_of
 from lastgood.errors import Failed, LastgoodError, Unavailable
@@ -46,6 +46,8 @@ AWAY_S = 15.0
 AT_WORK_S = 5.0
 """Who gets so far in a step has found the supervisor there meanwhile."""
 PUBLISH_S = 5.0
+MOST_MOVES = 3
+"""Instances of one start that get another port because somebody has taken theirs between its choice and its use."""
 QUIET_LOOKS = 2
 """Looks in a row without a connection: one alone may fall between two requests."""
 
@@ -63,9 +65,11 @@ class ServiceDriver:
         *,
         health_of: HealthOf | None = None,
         redact: Callable[[str], str] = str,
+        choose_port: Callable[[Collection[int]], int] = free_port,
     ) -> None:
         self._processes = processes
         self._launch_of = launch_of
+        self._choose_port = choose_port
         self._health_of = health_of or self._health_of_launch
         self._redact = redact
         self._launches: dict[tuple[str, str], Launch] = {}
@@ -237,11 +241,11 @@ class ServiceDriver:
         began_s = time.monotonic()
         ports = [each.port for each in mine if each.state.phase in ("exited", "needs_env")]
         for _ in range(count - len(mine)):
-            ports.append(free_port([*taken, *ports]))
+            ports.append(self._choose_port([*taken, *ports]))
         self._promised |= set(ports)
         try:
             await asyncio.gather(*(self._run(name, digest, port, launch) for port in ports))
-            await self._until_ready(name, digest, count, launch)
+            await self._until_ready(name, digest, count, launch, ports)
         finally:
             self._promised -= set(ports)
         took_ms = round((time.monotonic() - began_s) * 1000, 1)
@@ -257,16 +261,31 @@ class ServiceDriver:
         if state.error is not None:
             raise Unavailable(f"{name} does not start: {state.error}", where=state.log_path, next="read this log")
 
-    async def _until_ready(self, name: str, digest: str, count: int, launch: Launch) -> None:
+    async def _until_ready(self, name: str, digest: str, count: int, launch: Launch, ports: list[int]) -> None:
         """Until so many can serve; raises ``Failed`` once it is plain that they never will. The step has a deadline."""
+        moves = MOST_MOVES
         while True:
             mine = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
             if sum(self._is_able(each) for each in mine) >= count:
                 return
+            robbed = [each for each in mine if each.state.phase == "backoff" and not is_free(each.port)]
+            for each in robbed[:moves]:
+                moves -= 1
+                await self._elsewhere(each, launch, ports)
+            if robbed and moves:
+                continue
             if (failing := self._failing(mine)) is not None:
                 told = self._redact("\n".join(launch.tail(name, digest)))
                 raise Failed(f"{failing}\n{told}".rstrip(), next=f"lastgood logs {name}")
             await asyncio.sleep(LOOK_S)
+
+    async def _elsewhere(self, robbed: Instance, launch: Launch, ports: list[int]) -> None:
+        """Another program listens at the port of an instance that is down: it would never come back there."""
+        await self._processes.stop(robbed.key)
+        port = self._choose_port([*self._promised, *(each.port for each in self._instances or ())])
+        ports.append(port)
+        self._promised.add(port)
+        await self._run(robbed.name, robbed.digest, port, launch)
 
     async def _supply(self) -> None:
         """Bring their secrets to instances that a new supervisor could not start again without them."""

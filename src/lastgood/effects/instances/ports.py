@@ -18,7 +18,7 @@ def free_port(taken: Collection[int] = ()) -> int:
     """A port that nobody listens on now and that is not ``taken``."""
     for _ in range(_TRIES):
         port = random.randint(FIRST, LAST)  # noqa: S311 nobody has to guess it
-        if port not in taken and _is_free(port):
+        if port not in taken and is_free(port):
             return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -26,7 +26,8 @@ def free_port(taken: Collection[int] = ()) -> int:
         return found
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens there now; not to be asked while the port's own process may be about to."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))
