@@ -12,12 +12,8 @@ from benchmarks.table import Size, Table
 
 INSTANCES = 10
 PER_SECOND = 1_000.0
-STRATEGIES = {
-    "blue-green": "blue_green: { keep_old: 1h }",
-    "rolling, five at a time": "rolling: { batch: 5 }",
-    "rolling, none beyond ten": "rolling: { batch: 5, max_surge: 0, max_unavailable: 5 }",
-    "canary, 10 % and 50 %": "canary: { steps: [10%, 50%], hold: 200ms, keep_old: 1h }",
-}
+FEW, FEW_PER_SECOND = 3, 300.0
+"""At the small size."""
 COLUMNS = (
     "strategy",
     "times forward and back",
@@ -46,12 +42,24 @@ class Moves:
 
 def run(size: Size) -> Table:
     """One row for each strategy."""
-    times, few = max(2, size.changes), size.name == "smoke"
+    times = max(2, size.changes)
+    instances, per_second = (FEW, FEW_PER_SECOND) if size.name == "smoke" else (INSTANCES, PER_SECOND)
     rows = {}
-    for name in STRATEGIES:
-        with traffic() as load, shop(3 if few else INSTANCES, interval="300ms") as it:
-            rows[name] = measure(it, load, STRATEGIES[name], times, 300.0 if few else PER_SECOND)
+    for name, strategy in strategies(instances).items():
+        with traffic() as load, shop(instances, interval="300ms") as it:
+            rows[name] = measure(it, load, strategy, times, per_second)
     return table(rows)
+
+
+def strategies(instances: int) -> dict[str, str]:
+    """Each as it stands in a service's file; rolling takes half of the instances at a time."""
+    half = instances // 2
+    return {
+        "blue-green": "blue_green: { keep_old: 1h }",
+        "rolling, half at a time": f"rolling: {{ batch: {half} }}",
+        "rolling, none beyond its number": f"rolling: {{ batch: {half}, max_surge: 0, max_unavailable: {half} }}",
+        "canary, 10 % and 50 %": "canary: { steps: [10%, 50%], hold: 200ms, keep_old: 1h }",
+    }
 
 
 def table(rows: dict[str, Moves]) -> Table:

@@ -104,7 +104,10 @@ def test_a_version_is_swapped_beside_others() -> None:
 def test_a_kept_column_comes_back_with_its_rows_on_both_databases() -> None:
     made = run("databases")
     assert set(made.raw) == {
-        f"{kind} {how}" for kind in ("SQLite", "PostgreSQL") for how in ("kept", "dropped, restored")
+        f"{kind} {what} {how}"
+        for kind in ("SQLite", "PostgreSQL")
+        for what in ("a column", "a table")
+        for how in ("kept", "dropped, restored")
     }
     assert all(min(samples) > 0 for samples in made.raw.values())
 

@@ -11,8 +11,7 @@ from tests.cli import recorded
 from tests.cli.conftest import Project
 from tests.cli.controller import RecordedController
 
-# Not pydantic: Typer itself needs it to read a command's options.
-HEAVY = ("fastapi", "starlette", "uvicorn", "httpx", "grpc", "envoy", "google", "pygit2", "rich", "yaml",
+HEAVY = ("pydantic", "fastapi", "starlette", "uvicorn", "httpx", "grpc", "envoy", "google", "pygit2", "rich", "yaml",
          "asyncio", "sqlite3")  # fmt: skip
 LOOK = """
 import sys
@@ -45,3 +44,18 @@ def test_the_fast_path(project: Project, controller: RecordedController, argumen
     assert code == "0", ran.stderr
     assert "typer" in loaded
     assert sorted(set(loaded) & set(HEAVY)) == []
+
+
+def test_a_migration_by_hand_loads_no_http_no_other_driver_and_no_other_command(project: Project) -> None:
+    folder = project.root / "m"
+    folder.mkdir()
+    (folder / "1_a.up.sql").write_text("CREATE TABLE a (x integer)")
+    words = ("db", "up", "--create", "--url", f"sqlite:///{project.root}/t.db", "--migrations", str(folder))
+    look = LOOK.replace('name.partition(".")[0] ', "name ")
+    ran = subprocess.run(
+        [sys.executable, "-c", look, *words], cwd=project.root, capture_output=True, text=True, timeout=30
+    )
+    code, *loaded = ran.stderr.split()
+    assert code == "0", ran.stderr
+    unwanted = {"http", "email", "ssl", "psycopg", "alembic", "sqlalchemy", "sqlglot", "lastgood.interfaces.cli.deploy"}
+    assert sorted(set(loaded) & (unwanted | (set(HEAVY) - {"sqlite3"}))) == []
