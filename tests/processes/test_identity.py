@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from lastgood.effects.processes.census import Census
 from lastgood.effects.processes.identity import (
     MARKER,
     Identity,
@@ -17,8 +18,6 @@ from lastgood.effects.processes.identity import (
     identify,
     is_alive,
     marker_of,
-    members,
-    signal_members,
     signal_process,
     stat_of,
 )
@@ -35,7 +34,7 @@ def process(*argv: str, marker: str | None = TOKEN) -> Iterator[tuple[subprocess
     try:
         yield child, identity
     finally:
-        signal_members(identity, signal.SIGKILL)
+        Census().signal(identity, signal.SIGKILL)
         child.kill()
         child.wait(10)
 
@@ -59,7 +58,7 @@ def test_another_process_with_its_number_is_refused() -> None:
             assert adopt(wrong) is None
             assert not signal_process(wrong, signal.SIGKILL)
             if wrong.marker == TOKEN:
-                assert signal_members(replace(wrong, marker="other"), signal.SIGKILL) == 0
+                assert Census().signal(replace(wrong, marker="other"), signal.SIGKILL) == 0
         time.sleep(0.05)
         assert child.poll() is None
 
@@ -80,7 +79,7 @@ def test_a_zombie_is_not_alive() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert not is_alive(identity)
-        assert members(identity) == ()
+        assert Census().members(identity) == ()
 
 
 def test_a_process_that_lost_its_environment_is_known_by_its_session() -> None:
@@ -91,7 +90,7 @@ def test_a_process_that_lost_its_environment_is_known_by_its_session() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert is_alive(identity)
-        assert [stat.pid for stat in members(identity)] == [child.pid]
+        assert [stat.pid for stat in Census().members(identity)] == [child.pid]
 
 
 def test_a_process_without_marker_that_leads_no_session_is_refused() -> None:
@@ -111,11 +110,11 @@ def test_what_it_started_belongs_to_it_even_in_a_session_of_its_own() -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
         deadline = time.monotonic() + 10
-        while len(members(identity)) < 4:
+        while len(Census().members(identity)) < 4:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         with process(marker=f"{TOKEN}-other") as (stranger, _):
-            while signal_members(identity, signal.SIGKILL):
+            while Census().signal(identity, signal.SIGKILL):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             assert stranger.poll() is None

@@ -174,6 +174,17 @@ def test_requests_in_one_write_and_byte_by_byte_are_all_answered(site: Site) -> 
         assert ask(client, b"}") == {"ok": True, "processes": []}
 
 
+def test_one_process_alone_can_be_asked_for(site: Site) -> None:
+    site.supervise()
+    with connect(site) as client:
+        for key in "ab":
+            assert ask(client, json.dumps({"op": "start", "spec": {**SPEC, "key": key}}).encode())["ok"]
+        found = ask(client, b'{"op": "list", "key": "b"}')["processes"]
+        assert [one["key"] for one in found] == ["b"]
+        assert ask(client, b'{"op": "list", "key": "c"}')["processes"] == []
+        assert ask(client, b'{"op": "list", "key": []}')["error"] == "bad-request"
+
+
 def test_a_client_that_goes_away_while_it_waits_harms_nobody(site: Site) -> None:
     site.supervise()
     stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]

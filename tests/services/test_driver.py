@@ -40,6 +40,11 @@ async def test_one_that_answers_with_500_is_not_well(town: Town) -> None:
     await town.until("healthy", 1)
 
 
+async def test_fifty_that_look_at_once_ask_the_supervisor_once(town: Town) -> None:
+    await asyncio.gather(*(town.services.observe() for _ in range(50)))
+    assert town.processes.lists == 1
+
+
 async def test_thresholds_count_in_a_row(town: Town) -> None:
     town.health = InstanceHealth.model_validate({"interval": "100ms", "healthy": 4, "unhealthy": 3})
     loop = asyncio.get_running_loop()
@@ -159,7 +164,7 @@ async def test_a_new_instance_counts_once_the_gateway_knows_it(town: Town) -> No
     await town.do("start", instances=2)
     assert len(town.gate.said[ONE]) == 2
     assert town.gate.pushes > pushes
-    town.gate.said = {ONE: ()}
+    town.gate.said, town.gate.is_deaf = {ONE: ()}, True
     assert (await town.facts())["healthy"] == 0
 
 

@@ -31,6 +31,7 @@ class Living(FakeProcesses):
         self.without_secrets: set[str] = set()
         self.robbed: set[str] = set()
         """Those whose port somebody else has: they end at once, and wait to be started again."""
+        self.lists = 0
 
     async def start(self, spec: ProcessSpec) -> ProcessState:
         state = await super().start(spec)
@@ -47,6 +48,7 @@ class Living(FakeProcesses):
         return await super().stop(key, grace_s)
 
     async def list(self) -> tuple[ProcessState, ...]:
+        self.lists += 1
         return tuple(self._shown(state) for state in await super().list())
 
     def _shown(self, state: ProcessState) -> ProcessState:
@@ -83,6 +85,8 @@ class Gate:
         self.versions: set[str] = set()
         self.said: dict[str, tuple[str, ...]] = {}
         self.pushes = 0
+        self.is_deaf = False
+        """It is told and does nothing."""
         self.driver: ServiceDriver | None = None
 
     def published(self, name: str, digest: str) -> Collection[str] | None:
@@ -91,6 +95,8 @@ class Gate:
     async def publish(self) -> None:
         assert self.driver is not None
         self.pushes += 1
+        if self.is_deaf:
+            return
         self.said = {digest: self.driver.endpoints("catalog", digest) for digest in self.versions}
 
 

@@ -27,6 +27,7 @@ from lastgood.effects.instances.launch import HealthOf, Launch, LaunchOf
 from lastgood.effects.instances.outlet import NoOutlet, Outlet
 from lastgood.effects.instances.ports import free_port, is_free
 from lastgood.effects.instances.probing import probe, smoke
+from lastgood.effects.instances.sharing import Shared
 from lastgood.effects.instances.vitals import Instance, Vitals, instance_of
 from lastgood.errors import Failed, LastgoodError, Unavailable
 from lastgood.ports import KeeperAway, Processes, ProcessState
@@ -78,6 +79,7 @@ class ServiceDriver:
         self._draining: set[str] = set()
         self._promised: set[int] = set()
         self._publishing: asyncio.Task[None] | None = None
+        self._shared_look = Shared(self._look_now)
         self.vitals = Vitals(self._probe)
         self.outlet: Outlet = NoOutlet()
 
@@ -134,10 +136,17 @@ class ServiceDriver:
     async def _look(self, at_most_s: float = 0.0) -> tuple[Instance, ...]:
         instances = self._instances
         if instances is None or self.vitals.woken.is_set() or time.monotonic() - self._asked_s >= at_most_s:
-            asked_s = time.monotonic()
-            found = [made for state in await self._list() if (made := instance_of(state)) is not None]
-            instances = tuple(each for each in found if each.state.phase != "stopping")
-            self._asked_s = asked_s
+            return await self._shared_look.ask()
+        return await self._take(instances)
+
+    async def _look_now(self) -> tuple[Instance, ...]:
+        asked_s = time.monotonic()
+        found = [made for state in await self._list() if (made := instance_of(state)) is not None]
+        instances = tuple(each for each in found if each.state.phase != "stopping")
+        self._asked_s = asked_s
+        return await self._take(instances)
+
+    async def _take(self, instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
         await self.vitals.look((each for each in instances if each.key not in self._draining), self._health)
         self._instances = instances
         self._draining &= {each.key for each in instances}

@@ -6,8 +6,8 @@ import os
 import signal
 
 from lastgood.effects.processes.entry import Entry, key_of_marker, runs_spec
-from lastgood.effects.processes.identity import Identity, boot_id, identify, marker_of, running, signal_members
-from lastgood.effects.processes.keeper import Keeper, adopt_for, boot_time_s
+from lastgood.effects.processes.identity import Identity, adopt, boot_id, identify, marker_of, running
+from lastgood.effects.processes.keeper import Keeper, boot_time_s
 from lastgood.effects.processes.records import Record, read_records
 from lastgood.process import ProcessSpec
 
@@ -80,7 +80,7 @@ def _make_orphan(entry: Entry) -> None:
 
 def _start_again(keeper: Keeper, entry: Entry, record: Record) -> None:
     entry.identity = record.identity or Identity(NO_PROCESS, 0, boot_id(), record.marker)
-    left = signal_members(entry.identity, signal.SIGKILL)
+    left = keeper.census.signal(entry.identity, signal.SIGKILL)
     if left:
         keeper.say(f"{entry.spec.key}: ended while nobody watched; ended {left} that it left behind")
     if not record.wanted:
@@ -103,3 +103,13 @@ def _nobody(_answer: dict[str, object]) -> None:
 def own_pid_line() -> bytes:
     """For the lock file: who holds it."""
     return f"{os.getpid()}\n".encode()
+
+
+def adopt_for(keeper: Keeper, entry: Entry, identity: Identity) -> bool:
+    """Take over a process that another supervisor started; False when it is not there any more."""
+    pidfd = adopt(identity)
+    if pidfd is None:
+        return False
+    keeper.hold(entry, identity, pidfd)
+    entry.adopted, entry.secrets_known = True, not entry.spec.secret_env
+    return True

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from lastgood.effects.processes.records import BadSpec, check_key, spec_from_json, spec_to_json
@@ -54,8 +55,7 @@ class SupervisedProcesses:
 
     async def list(self) -> tuple[ProcessState, ...]:
         """See ``ports.Processes``."""
-        answer = await self._ask({"op": "list"}, self._timeout_s)
-        return tuple(ProcessState(**state) for state in answer["processes"])
+        return await self._list({})
 
     async def ping(self, timeout_s: float = 2.0) -> int:
         """The supervisor's pid. Raises ``Unavailable``."""
@@ -67,8 +67,13 @@ class SupervisedProcesses:
         await self._ask({"op": "shutdown", "keep": keep, "epoch": self.epoch}, timeout_s)
 
     async def _longest_stop_s(self, key: str | None) -> float:
-        graces_s = [state.grace_s for state in await self.list() if key is None or state.key == key]
+        states = await self._list({} if key is None else {"key": key})
+        graces_s = [state.grace_s for state in states if key is None or state.key == key]
         return self._timeout_s + (max(graces_s) + _STOP_MARGIN_S if graces_s else 0.0)
+
+    async def _list(self, which: Mapping[str, str]) -> tuple[ProcessState, ...]:
+        answer = await self._ask({"op": "list", **which}, self._timeout_s)
+        return tuple(ProcessState(**state) for state in answer["processes"])
 
     async def _ask(self, request: dict[str, Any], timeout_s: float, where: str | None = None) -> dict[str, Any]:
         try:

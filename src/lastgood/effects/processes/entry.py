@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lastgood.effects.processes.identity import Identity
-from lastgood.effects.processes.records import Record, fingerprint
+from lastgood.effects.processes.records import Record, fingerprint, same
 from lastgood.process import Phase, ProcessSpec, ProcessState
 
 FIRST_DELAY_S = 0.1
@@ -32,6 +32,31 @@ class Stopping:
     replies: list[Reply] = field(default_factory=list)
     successor: ProcessSpec | None = None
     successor_replies: list[Reply] = field(default_factory=list)
+
+    def succeed(self, spec: ProcessSpec, reply: Reply) -> None:
+        """What is started when it is over; whoever wanted something else there is told."""
+        if self.successor is not None and not same(self.successor, spec):
+            self.supersede()
+        self.successor = spec
+        self.successor_replies.append(reply)
+
+    def supersede(self) -> None:
+        """Nothing is started when it is over."""
+        for reply in self.successor_replies:
+            reply(refusal("superseded", "another request for the same process came meanwhile"))
+        self.successor, self.successor_replies = None, []
+
+    def answer(self, answer: dict[str, Any]) -> None:
+        """Tell everybody who waits, once."""
+        replies = self.replies + self.successor_replies
+        self.replies, self.successor_replies = [], []
+        for reply in replies:
+            reply(answer)
+
+
+def refusal(code: str, message: str) -> dict[str, Any]:
+    """What is answered to a request that came to nothing."""
+    return {"ok": False, "error": code, "message": message}
 
 
 @dataclass

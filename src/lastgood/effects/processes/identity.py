@@ -136,28 +136,6 @@ def running() -> Iterator[Stat]:
                 yield stat
 
 
-def members(identity: Identity) -> tuple[Stat, ...]:
-    """The process and all it started that still run, those that left its session by their marker.
-
-    Without a marker a process belongs to the session as long as its leader, dead but not reaped included, holds the
-    number; afterwards the number may be somebody else's.
-    """
-    if identity.boot_id != boot_id():
-        return ()
-    leader = stat_of(identity.pid)
-    holds_number = leader is not None and leader.start_ticks == identity.start_ticks
-    return tuple(stat for stat in running() if _belongs(stat, identity, holds_number))
-
-
-def _belongs(stat: Stat, identity: Identity, holds_number: bool) -> bool:
-    if stat.start_ticks < identity.start_ticks:
-        return False
-    marker = marker_of(stat.pid)
-    if marker is not None:
-        return marker == identity.marker
-    return holds_number and stat.session == identity.pid
-
-
 def signal_process(identity: Identity, number: signal.Signals) -> bool:
     """Signal exactly this process; False when it is gone."""
     pidfd = adopt(identity)
@@ -172,18 +150,8 @@ def signal_process(identity: Identity, number: signal.Signals) -> bool:
     return True
 
 
-def signal_members(identity: Identity, number: signal.Signals) -> int:
-    """Signal the process and all it started, each once; how many there were.
-
-    One that forks meanwhile can escape a single call: repeat SIGKILL until it answers 0.
-    """
-    found = members(identity)
-    for stat in found:
-        _signal_if_same(stat, number)
-    return len(found)
-
-
-def _signal_if_same(seen: Stat, number: signal.Signals) -> None:
+def signal_if_same(seen: Stat, number: signal.Signals) -> None:
+    """Signal a process that was seen; nothing happens when it is gone, or another one has its number."""
     try:
         pidfd = os.pidfd_open(seen.pid)
     except OSError:

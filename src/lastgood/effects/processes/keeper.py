@@ -13,15 +13,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from lastgood.effects.processes.entry import Entry, Reply, Stopping, marker_for, runs_spec
+from lastgood.effects.processes.census import Census
+from lastgood.effects.processes.entry import Entry, Reply, Stopping, marker_for, refusal, runs_spec
 from lastgood.effects.processes.identity import (
     TICKS_PER_S,
     Identity,
-    adopt,
     has_ended,
     identify,
-    members,
-    signal_members,
 )
 from lastgood.effects.processes.launching import LaunchError, launch
 from lastgood.effects.processes.log_rotation import rotate
@@ -40,7 +38,10 @@ def boot_time_s() -> float:
 
 
 class Keeper:
-    """All processes of a run directory. ``watch(fd, callback)``, ``unwatch(fd)``: the loop; ``say``: a line of log."""
+    """All processes of a run directory.
+
+    ``watch(fd, callback)``, ``unwatch(fd)``: the loop; ``say``: a line of log; ``count`` looks at who runs.
+    """
 
     def __init__(
         self,
@@ -48,14 +49,24 @@ class Keeper:
         watch: Callable[[int, Callable[[], None]], None],
         unwatch: Callable[[int], None],
         say: Callable[[str], None],
+        count: Callable[[], Census] = Census,
     ) -> None:
         self.run = run
         self.entries: dict[str, Entry] = {}
         self.say = say
         self._watch = watch
         self._unwatch = unwatch
+        self._count = count
+        self._counted: Census | None = None
         self._next_logs_s = 0.0
         self._next_save_s = 0.0
+
+    @property
+    def census(self) -> Census:
+        """Who runs, as seen once in each turn of the loop: after all that woke it, and after what was started in it."""
+        if self._counted is None:
+            self._counted = self._count()
+        return self._counted
 
     # --- what is asked ---------------------------------------------------------------------------------------------
 
@@ -65,7 +76,7 @@ class Keeper:
         if entry is None:
             self._start_new(spec, reply)
         elif entry.stopping is not None:
-            self._succeed(entry.stopping, spec, reply)
+            entry.stopping.succeed(spec, reply)
             self.save(entry)
         elif entry.phase == "orphan" and runs_spec(entry.marker, spec):
             entry.spec, entry.phase, entry.secrets_known = spec, "running", True
@@ -84,10 +95,11 @@ class Keeper:
             return
         self.begin_stop(entry, entry.spec.grace_s if grace_s is None else grace_s, reply=reply)
 
-    def states(self) -> list[dict[str, Any]]:
-        """Every process there is."""
+    def states(self, key: str | None = None) -> list[dict[str, Any]]:
+        """Every process there is, or the one of a key."""
         now_s = boot_time_s()
-        return [asdict(entry.state(now_s)) for _, entry in sorted(self.entries.items())]
+        found = self.entries.items() if key is None else [(key, self.entries[key])] if key in self.entries else []
+        return [asdict(entry.state(now_s)) for _, entry in sorted(found)]
 
     # --- what the loop calls ---------------------------------------------------------------------------------------
 
@@ -106,7 +118,7 @@ class Keeper:
         return min(due)
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Do what is due; what was seen of other processes is forgotten then."""
         now_s = boot_time_s()
         for entry in list(self.entries.values()):
             if entry.stopping is not None:
@@ -124,6 +136,7 @@ class Keeper:
                 if rotate(path):
                     self.say(f"rotated {path}")
             rotate(self.run.log_path, 1024 * 1024)
+        self._counted = None
 
     # --- starting --------------------------------------------------------------------------------------------------
 
@@ -133,7 +146,7 @@ class Keeper:
             self._launch(entry)
         except LaunchError as error:
             self._forget(entry)
-            reply(_refusal("cannot-start", str(error)))
+            reply(refusal("cannot-start", str(error)))
         else:
             reply(self._ok(entry))
 
@@ -168,11 +181,12 @@ class Keeper:
         entry.phase, entry.error = "running", None
         entry.started_s = identity.start_ticks / TICKS_PER_S
         self._watch(pidfd, lambda: self._ended(entry))
+        self._counted = None
 
     def _restart(self, entry: Entry) -> None:
         now_s = boot_time_s()
         patient = entry.give_up_cleaning_s is not None and now_s < entry.give_up_cleaning_s
-        if entry.identity is not None and signal_members(entry.identity, signal.SIGKILL) and patient:
+        if entry.identity is not None and self.census.signal(entry.identity, signal.SIGKILL) and patient:
             entry.due_s = now_s + 0.05  # what it left behind may hold its port: see it gone first
             return
         entry.restarted_s.append(now_s)
@@ -193,7 +207,7 @@ class Keeper:
             self._look_at_stopping(entry, entry.stopping)
             return
         if entry.identity is not None:
-            signal_members(entry.identity, signal.SIGKILL)  # before it is reaped: until then the number is its own
+            self.census.signal(entry.identity, signal.SIGKILL)  # before it is reaped: until then the number is its own
         self._reap(entry)
         how = "code unknown" if entry.last_exit is None else f"code {entry.last_exit}"
         if entry.phase == "orphan":
@@ -227,14 +241,14 @@ class Keeper:
         stopping.kill_at_s = min(stopping.kill_at_s, now_s + grace_s)
         stopping.look_at_s = min(stopping.look_at_s, stopping.kill_at_s)
         if successor is not None and successor_reply is not None:
-            self._succeed(stopping, successor, successor_reply)
+            stopping.succeed(successor, successor_reply)
         if reply is not None:
-            self._supersede(stopping)
+            stopping.supersede()
             stopping.replies.append(reply)
         entry.phase, entry.due_s = "stopping", None
         self.save(entry)
         if first and entry.identity is not None and grace_s > 0:
-            signal_members(entry.identity, signal.SIGTERM)
+            self.census.signal(entry.identity, signal.SIGTERM)
         self._look_at_stopping(entry, stopping)
 
     def _look_at_stopping(self, entry: Entry, stopping: Stopping) -> None:
@@ -242,14 +256,14 @@ class Keeper:
         if now_s < stopping.kill_at_s and entry.pidfd is not None and not has_ended(entry.pidfd):
             stopping.look_at_s = stopping.kill_at_s  # its end wakes us before
             return
-        if entry.identity is None or not members(entry.identity):
+        if entry.identity is None or not self.census.members(entry.identity):
             self._finish_stop(entry, stopping)
             return
         if now_s >= stopping.kill_at_s:
-            signal_members(entry.identity, signal.SIGKILL)
+            self.census.signal(entry.identity, signal.SIGKILL)
         if now_s >= stopping.kill_at_s + UNKILLABLE_S:
             entry.error = "it does not end, not even by SIGKILL (waiting for a disk or a network mount?)"
-            self._answer(stopping, _refusal("unkillable", f"{entry.spec.key}: {entry.error}"))
+            stopping.answer(refusal("unkillable", f"{entry.spec.key}: {entry.error}"))
         stopping.look_at_s = now_s + stopping.look_every_s
         stopping.look_every_s = min(0.5, stopping.look_every_s * 2)
 
@@ -259,7 +273,7 @@ class Keeper:
         if stopping.successor is None:
             self._forget(entry)
             self.say(f"{entry.spec.key}: stopped")
-            self._answer(stopping, {"ok": True, "stopped": True})
+            stopping.answer({"ok": True, "stopped": True})
             return
         before, known = entry.spec, entry.secrets_known and bool(entry.spec.argv)
         entry.spec, entry.secrets_known, entry.last_exit, entry.error = stopping.successor, True, None, None
@@ -275,29 +289,11 @@ class Keeper:
             else:
                 self._forget(entry)
                 back = "; the one before was stopped"
-            self._answer(stopping, _refusal("cannot-start", f"{error}{back}"))
+            stopping.answer(refusal("cannot-start", f"{error}{back}"))
         else:
-            self._answer(stopping, self._ok(entry))
+            stopping.answer(self._ok(entry))
 
     # --- small things ----------------------------------------------------------------------------------------------
-
-    def _succeed(self, stopping: Stopping, spec: ProcessSpec, reply: Reply) -> None:
-        if stopping.successor is not None and not same(stopping.successor, spec):
-            self._supersede(stopping)
-        stopping.successor = spec
-        stopping.successor_replies.append(reply)
-
-    def _supersede(self, stopping: Stopping) -> None:
-        for reply in stopping.successor_replies:
-            reply(_refusal("superseded", "another request for the same process came meanwhile"))
-        stopping.successor, stopping.successor_replies = None, []
-
-    @staticmethod
-    def _answer(stopping: Stopping, answer: dict[str, Any]) -> None:
-        replies = stopping.replies + stopping.successor_replies
-        stopping.replies, stopping.successor_replies = [], []
-        for reply in replies:
-            reply(answer)
 
     def _ok(self, entry: Entry) -> dict[str, Any]:
         return {"ok": True, "state": asdict(entry.state(boot_time_s()))}
@@ -333,17 +329,3 @@ class Keeper:
             entry.saved = False
         else:
             entry.saved = True
-
-
-def adopt_for(keeper: Keeper, entry: Entry, identity: Identity) -> bool:
-    """Take over a process that another supervisor started; False when it is not there any more."""
-    pidfd = adopt(identity)
-    if pidfd is None:
-        return False
-    keeper.hold(entry, identity, pidfd)
-    entry.adopted, entry.secrets_known = True, not entry.spec.secret_env
-    return True
-
-
-def _refusal(code: str, message: str) -> dict[str, Any]:
-    return {"ok": False, "error": code, "message": message}

@@ -1,8 +1,8 @@
 """What may be asked of the supervisor: one JSON object on a line, one answered on a line.
 
-``{"op": "start", "spec": {...}}``, ``stop`` (``key``, ``grace_s`` or null), ``list``, ``ping``, ``shutdown``
-(``keep``). An ``epoch`` in a request that changes something is compared with the highest one seen: a controller that
-was frozen and comes back after another one took over is refused (``fenced``).
+``{"op": "start", "spec": {...}}``, ``stop`` (``key``, ``grace_s`` or null), ``list`` (``key``: only that one),
+``ping``, ``shutdown`` (``keep``). An ``epoch`` in a request that changes something is compared with the highest one
+seen: a controller that was frozen and comes back after another one took over is refused (``fenced``).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Requests:
         if operation == "ping":
             reply({"ok": True, "pid": os.getpid(), "protocol": PROTOCOL, "epoch": self._epoch})
         elif operation == "list":
-            reply({"ok": True, "processes": self._keeper.states()})
+            reply({"ok": True, "processes": self._keeper.states(request.get("key"))})
         elif operation not in ("start", "stop", "shutdown"):
             raise BadSpec("op is start, stop, list, ping or shutdown")
         elif self._passes_fence(request.get("epoch", 0), reply):
