@@ -20,6 +20,7 @@ NAMES = (
     "restart",
     "services",
     "strategies",
+    "packages",
     "shield",
     "fleet",
     "swap",

@@ -57,6 +57,13 @@ def kept(folder: Path, key: str, pid: int) -> None:
     write_record(str(folder), Record(spec, True, "marker", Identity(pid, 1, "boot", "marker")))
 
 
+async def test_records_of_other_processes_are_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "catalog@12345678.8000.json").write_text("not for us to judge")
+    async with served(is_proxy(str(tmp_path))) as path:
+        assert b"the controller" in await asked(path)
+    assert [found.name for found in tmp_path.iterdir() if found.is_file()] == ["catalog@12345678.8000.json"]
+
+
 async def test_a_proxy_is_hung_up_on_and_everybody_else_of_ours_is_answered(tmp_path: Path) -> None:
     async with served(is_proxy(str(tmp_path))) as path:
         assert path.stat().st_mode & 0o777 == 0o600

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,12 +110,14 @@ def write_record(directory: str, record: Record) -> None:
     replace_file(os.path.join(directory, record.spec.key + ".json"), json.dumps(content).encode())
 
 
-def read_records(directory: str) -> tuple[list[Record], list[str]]:
-    """The whole records, and the names of files that are not (which are put aside as ``.torn``)."""
+def read_records(
+    directory: str, is_asked_for: Callable[[str], object] = lambda key: True
+) -> tuple[list[Record], list[str]]:
+    """The whole records of keys that are asked for; the names of files that are not whole (put aside as ``.torn``)."""
     whole, torn = [], []
     for name in sorted(os.listdir(directory)):
         path = os.path.join(directory, name)
-        if not name.endswith(".json"):
+        if not name.endswith(".json") or not is_asked_for(name.removesuffix(".json")):
             continue
         try:
             with open(path, "rb") as file:

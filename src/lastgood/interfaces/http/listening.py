@@ -53,12 +53,8 @@ def is_proxy(records: str) -> Refuses:
     """Whether a pid is that of one of our proxies, by what the supervisor has written down in this folder."""
 
     def refuses(pid: int) -> bool:
-        found, _ = read_records(records)
-        return any(
-            record.identity is not None and record.identity.pid == pid
-            for record in found
-            if PROXIES.fullmatch(record.spec.key)
-        )
+        found, _ = read_records(records, PROXIES.fullmatch)  # there may be hundreds of others, and somebody waits
+        return any(record.identity is not None and record.identity.pid == pid for record in found)
 
     return refuses
 
