@@ -8,9 +8,14 @@ from lastgood.errors import LastgoodError, Refused
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import Schemas
 from lastgood.operations.rollback import Planned
-from lastgood.release.observed import Observed
+from lastgood.release.observed import Observed, kind_of
 from lastgood.release.plan import Plan
 from lastgood.release.strategies.schema import is_ahead
+
+
+def may_go_down(observed: Observed) -> bool:
+    """Whether a plan could take a schema down at all: what was not seen is not known to be ahead of anything."""
+    return any(kind_of(part) == "database" for part, _ in observed.facts)
 
 
 def schema_losses(planned: Planned, configurations: Configurations, schemas: Schemas | None) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from lastgood.operations.rehearsing import Coming, Rehearsing, Trials, WayBack, 
 from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
 from lastgood.operations.rulings import JUDGE
-from lastgood.operations.schema_losses import losses_or_why_not, refuse_losses, schema_losses, stays_ahead
+from lastgood.operations.schema_losses import losses_or_why_not, may_go_down, refuse_losses, schema_losses, stays_ahead
 from lastgood.operations.terms import first_share, past_of, promised, terms_for
 from lastgood.operations.verdicts import explain
 from lastgood.operations.world import Outcome, View
@@ -196,10 +196,12 @@ class Verbs:
         """Begin the way back; where the schema goes too, what that would lose is counted first."""
         if ask.only is not None:
             return dict(await self.loop.ask(partial(rollback_only, ask, commit=self._commit, shelf=self._shelf())))
-        planned = plan_rollback(ask, self.loop.view(), self._commit)
-        if any(step.verb == "migrate_down" for step in planned.plan.steps):
-            losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
-            refuse_losses(losses, planned.plan, accept_loss=ask.accept_loss)
+        view = self.loop.view()
+        if may_go_down(view.observed):  # where none can, planning twice would only lengthen an outage
+            planned = plan_rollback(ask, view, self._commit)
+            if any(step.verb == "migrate_down" for step in planned.plan.steps):
+                losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
+                refuse_losses(losses, planned.plan, accept_loss=ask.accept_loss)
         return dict(await self.loop.ask(partial(rollback, ask, self._commit, self._loosens)))
 
     async def plan_rollback(self, ask: RollbackAsk) -> dict[str, Any]:
