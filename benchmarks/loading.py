@@ -18,12 +18,16 @@ CONNECTIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the load saw between two moments; moments in ns of the boot-time clock, None: no request arrived."""
+    """What the load saw between two moments; moments in ns of the boot-time clock, None: no request arrived.
+
+    ``failures`` are the status (0: the connection broke) and the words of the first ten answers that were not 200.
+    """
 
     last_left_ns: int | None
     first_other_ns: int | None
     sent: int
     failed: int
+    failures: list[str]
     dropped: int
     stale: int
     latency_p50_ms: float

@@ -56,6 +56,8 @@ class Moves:
     p99_ms: list[float] = field(default_factory=list)
     sent: int = 0
     failed: int = 0
+    dropped: int = 0
+    failures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def measure(made: Installed, load: Traffic, strategy: str, per_second: float, ti
     load.halt()
     time.sleep(0.2)
     whole = load.window(began_ns, now_ns(), "b")
-    moves.sent, moves.failed = whole.sent, whole.failed + whole.dropped
+    moves.sent, moves.failed, moves.dropped = whole.sent, whole.failed, whole.dropped
+    moves.failures = whole.failures
     return moves
 
 

@@ -78,9 +78,14 @@ class Client(asyncio.Protocol):
         if not separator:
             return
         lines = head.lower().split(b"\r\n")
-        length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
-        if len(body) < length:
-            return
+        if b"transfer-encoding: chunked" in lines:
+            length = len(body)
+            if not body.endswith(b"0\r\n\r\n"):
+                return
+        else:
+            length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
+            if len(body) < length:
+                return
         self._held = b""
         self._note(int(head[9:12]), body[:length].decode("latin-1"))
         if b"connection: close" in lines:
@@ -209,6 +214,7 @@ class Traffic:
             "arrivals": {side: _ends(self.arrivals[side], since, until) for side in SIDES},
             "sent": len(answers),
             "failed": sum(answer.status != 200 for answer in answers),
+            "failures": [f"{a.status} {a.side[:100]}".rstrip() for a in answers if a.status != 200][:10],
             "last_side_ns": {answer.side: answer.sent_ns for answer in answers},
             "sides": dict(Counter(answer.side for answer in answers)),
             "statuses": dict(Counter(str(answer.status) for answer in answers)),

@@ -96,6 +96,38 @@ async def test_a_canary_and_its_way_back_lose_no_request_and_are_counted(machine
     print(f"\nrollback of a canary at 100 % on three proxies: {back.took_ms:.2f} ms to the last acknowledgement")
 
 
+async def test_an_idle_connection_is_given_up_before_servers_do(machine: Machine) -> None:
+    """A server closes it after two seconds (gunicorn, by default); a request on its way just then would fail."""
+    gone: asyncio.Queue[bool] = asyncio.Queue()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        try:
+            async with asyncio.timeout(2.0):
+                gone.put_nowait(await reader.read() == b"")
+        except TimeoutError:
+            gone.put_nowait(False)
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    proxies = EnvoyProxies([machine.proxy("a")], compiler(), runtime=runtime_resource)
+    await proxies.start()
+    try:
+        await machine.envoy("a")
+        await proxies.fleet.connected(10)
+        port = server.sockets[0].getsockname()[1]
+        await proxies.serve(
+            Traffic(Generation(1, gateway(machine.port, port, route("all", "shop.example", "/*", "x"))))
+        )
+        await machine.ready("a")
+        assert await get(machine.port, "shop.example", "/") == (200, "ok")
+        assert await gone.get(), "the server had to close it"
+    finally:
+        await proxies.stop()
+        server.close()
+
+
 async def test_one_route_of_ten_thousand(machine: Machine) -> None:
     upstream = Upstream()
     await upstream.start()

@@ -22,8 +22,9 @@ TRUSTED_CA = "/etc/ssl/certs/ca-certificates.crt"
 """Where the proxy finds the authorities that upstreams with ``tls: true`` must be vouched for by."""
 
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-# Half-closed races end in 503: give an idle connection up before servers do (uvicorn and Node.js after 5 s).
-_IDLE_S = 4.0
+# Half-closed races end in 503: give an idle connection up before servers do (gunicorn after 2 s, uvicorn and Node.js
+# after 5 s).
+_IDLE_S = 1.5
 # Envoy's defaults of 1,024 are meant for meshes; the default of 3 retries breaks a canary's shield.
 _MANY = 100_000
 _MAX_RETRIES = 10_000
