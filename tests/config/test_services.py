@@ -99,6 +99,22 @@ def test_what_is_refused(text: str, line: int, said: str) -> None:
     assert [p for p in refused.value.problems if p.line == line and said in p.what], refused.value.problems
 
 
+@pytest.mark.parametrize(
+    ("lines", "line", "said"),
+    [
+        ("strategy: { canary: { steps: [50%, 10%] } }", 5, "larger than the one before"),
+        ("strategy: { canary: { steps: [50%], shield: true } }", 5, "no shield"),
+        ("strategy: { blue_green: { keep_old: 1s } }", 5, "function hello: the old version would be gone after 1s"),
+        ("runtime: worker\n    concurrency: 1", 6, "workerd does not know `concurrency`"),
+        ("runtime: worker\n    body_mb: 1", 6, "workerd does not know `body_mb`"),
+    ],
+)
+def test_what_a_function_would_take_and_not_do_is_refused(lines: str, line: int, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(f"project: shop\nfunctions:\n  hello:\n    source: hello\n    {lines}\n")
+    assert [p for p in refused.value.problems if p.line == line and said in p.what], refused.value.problems
+
+
 def test_a_service_that_is_wrong_is_there_all_the_same() -> None:
     with pytest.raises(ConfigError) as refused:
         read(shop(service("depends_on: stock"), service("nonsense: 1", name="stock")))

@@ -156,3 +156,11 @@ def test_what_is_said_wrongly_is_told_with_the_way_out(shop: Shop, arguments: tu
     if arguments[0] in ("invoke", "tag"):
         shop.upload()
     assert told in shop.run("function", *arguments, code=2)
+
+
+def test_what_has_no_meaning_in_a_workers_project_is_warned_of(shop: Shop) -> None:
+    (shop.root / "lastgood.yaml").write_text("project: shop\nfunctions:\n  hello: { source: code, runtime: worker }\n")
+    wrangler = 'main = "gone.js"\ncompatibility_date = "2026-07-01"\nworkers_dev = true\n'
+    (shop.root / "code/wrangler.toml").write_text(wrangler)
+    told = shop.run("function", "upload", "hello", code=4)
+    assert "warning: wrangler.toml: `workers_dev` has no meaning here" in told

@@ -18,6 +18,7 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
     from lastgood.bootstrap.databases import make_databases
     from lastgood.bootstrap.services import make_artifacts, make_versions
     from lastgood.effects.functions.installing import build_argv
+    from lastgood.effects.functions.wrangler import remarks
     from lastgood.effects.git.opening import discover
     from lastgood.effects.git.repository import GitRepository
     from lastgood.effects.secrets import SecretStore
@@ -42,7 +43,8 @@ def make_drafting(places: Places) -> tuple[Drafting | None, str]:
 
     databases = DatabaseMaker(make_databases(places, store))
     artifacts = make_artifacts(places, store.redactor.redact)
-    makers = (ServiceMaker(artifacts), FunctionMaker(artifacts, build_argv, make_versions(places).keep), databases)
+    functions = FunctionMaker(artifacts, build_argv, make_versions(places).keep, remarks)
+    makers = (ServiceMaker(artifacts), functions, databases)
     return Drafting(repository, resolves, makers, why_private=lambda path: why_private(places, path)), ""
 
 

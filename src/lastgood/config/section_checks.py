@@ -1,4 +1,4 @@
-"""What is wrong with one listener, policy or upstream by itself."""
+"""What is wrong with one section by itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from lastgood.config.model import Listener, Policy, Section, Service, Upstream
-from lastgood.config.service_checks import service_problems
+from lastgood.config.model import Function, Listener, Policy, Section, Service, Upstream
+from lastgood.config.service_checks import function_problems, service_problems
 from lastgood.config.yaml_tree import Place, line_at, shorten
 from lastgood.errors import Problem
 
@@ -28,6 +28,8 @@ def check_section(section: Section, subject: str, file: str, place: Place) -> li
         found = _upstream(section)
     elif isinstance(section, Service):
         found = service_problems(section)
+    elif isinstance(section, Function):
+        found = function_problems(section)
     return [Problem(file, line_at(place, path), f"{subject}: {what}", hint) for path, what, hint in found]
 
 

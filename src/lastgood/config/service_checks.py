@@ -1,4 +1,4 @@
-"""What is wrong with the way services move: alone, between services, and against the bake."""
+"""What is wrong with the way services and functions move: alone, between services, and against the bake."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lastgood.config.configuration import Entry
-from lastgood.config.model import Bake, Service
+from lastgood.config.model import Bake, Function, Service
+from lastgood.config.strategies import Canary
 from lastgood.config.values import format_duration
 from lastgood.config.words import nearest
 from lastgood.errors import Problem
@@ -27,6 +28,22 @@ def service_problems(service: Service) -> Found:
             yield at, "with no surge and nothing unavailable no instance can be replaced", "let one of the two be 1"
         if rolling.max_unavailable >= service.instances:
             yield at, f"all {service.instances} instances could be missing", "keep at least one"
+    yield from _steps(canary)
+
+
+def function_problems(function: Function) -> Found:
+    """What is wrong with one function by itself: what would be accepted and then do nothing is refused."""
+    canary = function.strategy.canary
+    yield from _steps(canary)
+    if canary is not None and canary.shield:
+        what = "the canary of a function has no shield: what fails on the new version is not asked again of the old one"
+        yield ("strategy", "canary", "shield"), what, "take it out, or run it as a service"
+    for name in ("concurrency", "body_mb"):
+        if function.runtime == "worker" and name in function.model_fields_set:
+            yield (name,), f"workerd does not know `{name}`: it holds for Python functions", "take it out"
+
+
+def _steps(canary: Canary | None) -> Found:
     for index, (step, after) in enumerate(zip(canary.steps, canary.steps[1:], strict=False) if canary else (), 1):
         if after <= step:
             yield ("strategy", "canary", "steps", index), "each step has to be larger than the one before", None
@@ -71,7 +88,7 @@ def check_kept(fragments: Iterable[Fragment]) -> list[Problem]:
     bake_s = (bakes[0] if bakes else Bake()).for_s
     problems = []
     for fragment, entry in shared:
-        if not isinstance(entry.value, Service) or entry.value.strategy.rolling is not None:
+        if not isinstance(entry.value, Service | Function) or entry.value.strategy.rolling is not None:
             continue
         kept_s = entry.value.strategy.kept_old_s
         if kept_s is not None and kept_s < bake_s:
@@ -79,7 +96,7 @@ def check_kept(fragments: Iterable[Fragment]) -> list[Problem]:
             line = fragment.line(entry.key, "strategy", kind, "keep_old")
             told = f"the old version would be gone after {format_duration(kept_s)}, in the bake of "
             hint = f"keep it for {format_duration(bake_s)} or longer, or bake for less"
-            what = f"service {entry.name}: {told}{format_duration(bake_s)}"
+            what = f"{entry.kind} {entry.name}: {told}{format_duration(bake_s)}"
             problems.append(Problem(fragment.file, line, what, hint))
     return problems
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -34,11 +34,13 @@ Keep = Callable[[str, str, Mapping[str, object], MadeOf, int], object]
 
 @dataclass
 class FunctionMaker:
-    """Makes ``function:NAME`` parts. ``build_argv`` is what installs or bundles, once for each version of the code."""
+    """Makes ``function:NAME`` parts. ``build_argv`` is what installs or bundles, once for each version of the code;
+    ``remarks`` are what a person should know of a Workers project."""
 
     artifacts: Artifacts
     build_argv: Callable[[Function], tuple[str, ...]]
     keep: Keep = lambda name, digest, settings, made_of, size_bytes: None
+    remarks: Callable[[Mapping[str, Callable[[], bytes]]], Sequence[str]] = lambda files: ()
     kind: str = "function"
 
     def make(self, configuration: Configuration, revision: Revision, repository: Repository) -> Made:
@@ -46,6 +48,7 @@ class FunctionMaker:
         parts: dict[str, str] = {}
         preparations: list[Preparation] = []
         problems: list[Problem] = []
+        warnings: list[Problem] = []
         for name, function in configuration.functions.items():
             entry = configuration.entries[f"function:{name}"]
             try:
@@ -59,6 +62,11 @@ class FunctionMaker:
                 what = f"function {name}: {function.source} is no folder of this revision"
                 problems.append(Problem(entry.file, entry.line, what, "name a folder that is committed"))
                 continue
+            if function.runtime == "worker":
+                told = self.remarks({file.path: file.read for file in files})
+                warnings += [
+                    Problem(entry.file, entry.line, f"function {name}: {one}", None, "warning") for one in told
+                ]
             recipe = Recipe(name, files, None, self.build_argv(function), function.build_timeout_s)
             parts[entry.key] = digest = version_of_function(function, recipe.digest)
             preparations.append(partial(self._prepare, recipe, function, digest))
@@ -72,6 +80,7 @@ class FunctionMaker:
                 for name, function in configuration.functions.items()
             },
             preparations=tuple(preparations),
+            warnings=tuple(warnings),
         )
 
     def _prepare(self, recipe: Recipe, function: Function, digest: str) -> Mapping[str, bytes]:

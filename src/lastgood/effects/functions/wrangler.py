@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ _ELSEWHERE = {
     "account_id": "there is no account",
     "observability": "lastgood logs shows what it prints",
     "logpush": "lastgood logs shows what it prints",
-    "limits": "its limits stand in lastgood.yaml",
+    "limits": "workerd bounds no time; `timeout` in lastgood.yaml ends a Worker that never returns",
     "placement": "it runs on this machine",
     "dev": "there is no development server",
     "send_metrics": "nothing is sent",
@@ -82,6 +82,15 @@ def read_project(file: str, text: str) -> Project:
     )
     minify = bool(raw.get("minify"))
     return Project(str(main), str(date), tuple(flags), variables, minify, define, warnings, crons)
+
+
+def remarks(files: Mapping[str, Callable[[], bytes]]) -> tuple[str, ...]:
+    """What is warned of in the project of these files; nothing where it cannot be read, which its build refuses."""
+    file = next((name for name in FILES if name in files), None)
+    try:
+        return read_project(file, files[file]().decode()).warnings if file is not None else ()
+    except (Refused, ValueError):
+        return ()
 
 
 def _crons(triggers: Any, wrong: list[str]) -> dict[str, str]:

@@ -52,11 +52,15 @@ def upload(
     Its settings are those of lastgood.yaml. The same content again is the same version, and is not built again. Of each
     function the newest 100 versions are kept, those with a tag beyond.
     """
+    from lastgood.effects.functions.wrangler import remarks
     from lastgood.operations.function_maker import settings_of
 
     function = _configured(session, name)
     path = session.around.folder / origin if origin else session.places.root / function.source
     functions = _functions(session)
+    if function.runtime == "worker" and path.is_dir():
+        for remark in remarks({file.name: file.read_bytes for file in path.iterdir() if file.is_file()}):
+            session.note(f"warning: {remark}")
     made = functions.upload(name, settings_of(function), path)
     if tag is not None:
         made = functions.tag(name, made.digest, tag)
