@@ -68,7 +68,7 @@ def test_every_part_is_proven_before_a_release_takes_requests(shop: ServiceShop)
     with shop.visited() as load:
         told = shop.ok("rehearse").out
         assert "the way back leads to r1, live, known good" in told
-        ready = {"configuration r1", "service catalog", "service price", "database main"}
+        ready = {"configuration r1", "service catalog", "function price", "database main"}
         assert checks(shop) == dict.fromkeys(ready, "ready")
         deployed = shop.ok("deploy", "--wait", "ended").out
         assert "the way back leads to r1, live, known good (timed: no veto in 0.3 s): ready" in deployed
