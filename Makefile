@@ -32,6 +32,7 @@ bench: $(READY)           ## figures, as ratios against real peers in one run (d
 
 golden: $(READY)          ## write the golden files anew; look at the difference before you commit it
 	@$(BIN)/python -m tests.gateway.golden
+	@$(BIN)/python -m tests.operations.golden
 
 bite: $(READY)            ## break the code in small ways; every invariant's test must notice
 	@$(BIN)/python tools/bite.py

@@ -43,6 +43,27 @@ def test_deploy_on_hold() -> None:
     ]
 
 
+def test_a_hold_that_the_judge_keeps_says_why_and_promises_no_time() -> None:
+    steps = [step("hold", "hold", "hold at 10 %", "started", left_s=0.0)]
+    found = deployment(steps=steps, convergence=convergence(left=None), doubt="nothing is measured", measured=True)
+    told = conclusion(found)
+    assert told[1] == "no more requests move while nothing is measured: lastgood promote moves them all the same"
+    assert "by itself" not in told[1]
+
+
+def test_a_release_that_is_measured_is_not_promised_to_be_good_by_time() -> None:
+    told = lines(conclusion(deployment(measured=True)))
+    assert "it counts as good when what is measured suffices: lastgood verdict r13" in told
+    assert "without a veto" not in told
+
+
+def test_doubts_are_told_where_there_is_a_hold_and_only_when_they_change() -> None:
+    teller = Teller(steps={"hold": {"verb": "hold"}})
+    said = [teller.tell({"kind": "Doubted", "why": why}) for why in ("", "both sides fail", "both sides fail", "")]
+    assert said == [[], ["  no more requests move while both sides fail"], [], ["  no longer so: both sides fail"]]
+    assert Teller().tell({"kind": "Doubted", "why": "both sides fail"}) == []
+
+
 def test_the_first_deployment_has_nothing_to_go_back_to() -> None:
     found = deployment(**{"from": None}, convergence=convergence(left=None), confirm_left_s=60.0)
     assert lines(conclusion(found)) == (

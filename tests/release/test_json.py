@@ -64,6 +64,7 @@ BODIES = {
     ev.Confirmed: st.builds(ev.Confirmed, TEXT, st.none() | FLOATS),
     ev.Promoted: st.builds(ev.Promoted, TEXT, st.none() | TEXT),
     ev.Paused: st.builds(ev.Paused, TEXT, st.booleans()),
+    ev.Doubted: st.builds(ev.Doubted, TEXT),
     ev.AbortAsked: st.builds(ev.AbortAsked, TEXT, TEXT),
     ev.Superseded: st.builds(ev.Superseded, NUMBER),
     ev.Halted: st.builds(ev.Halted, TEXT, st.lists(TEXT, max_size=3).map(tuple)),

@@ -104,6 +104,20 @@ class Judge:
             self.now = self._assess(veto=why)
         return self.now
 
+    @property
+    def against_more(self) -> tuple[str, ...]:
+        """Why it should get no more requests than it has, in words that stay the same as long as the reason does."""
+        found = []
+        if self._blind_s:
+            found.append("nothing is measured")
+        if self._silent_s >= self.terms.silent_s:
+            found.append("it gets no request")
+        if self._shared:
+            found.append("both sides fail")
+        if self.now.harm >= DOUBT:
+            found.append("there are signs that it is worse")
+        return (*found, *(said.partition(": ")[0] for said in self.doubts))
+
     def _divided(self) -> dict[str, float]:
         """The stakes: those of the metrics, and for each guarded route and each limit as much as for errors."""
         stakes = {metric: stake for metric, stake in sorted(self.terms.stakes.items()) if stake > 0}

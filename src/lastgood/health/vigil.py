@@ -45,6 +45,11 @@ class Vigil:
         self.now = self._assess()
         return self.now
 
+    @property
+    def against_more(self) -> tuple[str, ...]:
+        """It has all requests."""
+        return ()
+
     def refuse(self, why: str) -> Assessment:
         """A veto of somebody who saw more than counters."""
         if self.now.outcome != "bad":

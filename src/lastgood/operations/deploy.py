@@ -33,6 +33,8 @@ class Draft:
     keep_old_s: Mapping[str, float] = field(default_factory=dict)
     moves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hold_back: float = 0.0
+    measured: bool = False
+    """Whether only measured evidence makes it good."""
     breaks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -96,7 +98,8 @@ def deploy(
     if back and inherited is not None:
         events.append((None, ev.Judged(release.number, inherited.name, "inherited", f"the content of r{earlier}")))
     else:
-        events.append((None, ev.Judged(release.number, "baking", "timed", f"bakes for {draft.bake_s:g} s")))
+        basis: ev.Basis = "measured" if draft.measured else "timed"
+        events.append((None, ev.Judged(release.number, "baking", basis, f"bakes for {draft.bake_s:g} s")))
     events += supersede(view.state, number)
     live_number = source.number if source else None
     requested = ev.Requested(

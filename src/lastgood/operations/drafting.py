@@ -85,6 +85,7 @@ class Drafting:
             schemas=made.schemas,
             bake_s=configuration.bake.for_s,
             hold_back=configuration.bake.hold_back,
+            measured=bool(configuration.bake.objectives),
             instances=made.instances,
             keep_old_s=made.keep_old_s,
             moves=moves_of(configuration),

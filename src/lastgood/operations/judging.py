@@ -23,6 +23,7 @@ from lastgood.ports import Checks, Clock, Evidence, JournalFull, Measurements
 from lastgood.release.engine import watched_s
 from lastgood.release.release import services_of
 from lastgood.release.state import State
+from lastgood.release.step import Step
 
 EVERY_S = 1.0
 KEEP_EVERY = 60
@@ -110,6 +111,7 @@ class Judging:
                 raise
             except LastgoodError as error:
                 await self._note(f"judging: {error.what}")
+                await self._unmeasured()
             took_s = self._clock.now().boot_s - began_s
             await self._clock.sleep(max(self._every_s - took_s, self._every_s / 10))
 
@@ -188,7 +190,8 @@ class Judging:
             under.unkept = True  # evidence is missing from here on: it may be found bad still, but not good
 
     async def _announce(self, under: _Open) -> None:
-        if under.configuration.bake.objectives:
+        resumed = not under.told and self._loop.state.verdict(under.subject.release).basis == "measured"
+        if under.configuration.bake.objectives and not resumed:
             told = under.told or f"judged beside r{under.subject.baseline}"
             await self._loop.ask(partial(rulings.begin, under.trial.case, told))
 
@@ -245,6 +248,7 @@ class Judging:
         elif under.digest.lines - under.kept >= KEEP_EVERY:
             under.kept = under.digest.lines
             await self._loop.ask(partial(rulings.keep, under.finding(found)))
+        await self._doubt(under)
         if found.shared:
             await self._note(f"r{under.subject.release}: both sides fail; nothing is rolled back for what they share")
         await self._deadline(under, found)
@@ -257,6 +261,34 @@ class Judging:
 
     def _is_good(self, under: _Open) -> bool:
         return self._loop.state.verdict(under.subject.release).name == "good"
+
+    async def _doubt(self, under: _Open) -> None:
+        """Say when something begins, or ceases, to speak against more requests, and ask when a hold waits for long."""
+        bake, active = under.configuration.bake, self._loop.state.deployment
+        if not bake.objectives or active is None or active.plan is None:
+            return
+        why = "; ".join(dict.fromkeys(under.trial.judge.against_more))
+        if why != active.doubt:
+            await self._loop.ask(partial(rulings.doubt, under.trial.case, why))
+        for step in active.plan.steps if why else ():
+            progress = active.progress.get(step.id)
+            if step.verb != "hold" or progress is None or progress.phase != "started":
+                continue
+            if watched_s(progress, self._loop.state, self._clock.now()) >= EXTENSIONS * float(step.args["for_s"]):
+                await self._overdue(under, step, why)
+
+    async def _unmeasured(self) -> None:
+        """What is not looked at is not healthy."""
+        if self._open is not None:
+            await self._loop.ask(partial(rulings.doubt, self._open.trial.case, "nothing is measured"))
+
+    async def _overdue(self, under: _Open, step: Step, why: str) -> None:
+        """A hold that its doubts keep from ending: back, or a question to a person, as the configuration says."""
+        if under.configuration.bake.undecided == "rollback":
+            await self._loop.ask(partial(rulings.take_back, under.finding()))
+            return
+        name = f"r{under.subject.release}"
+        await self._note(f"{name} stays at its share ({step.shows}): {why}; lastgood promote, or lastgood abort")
 
     async def _deadline(self, under: _Open, found: Assessment) -> None:
         """Undecided when the time is over: never silently good."""

@@ -128,6 +128,7 @@ def _proof(found: Carried, requested_at: Stamp) -> dict[str, Any] | None:
 def deployment(found: Deployment, view: View) -> dict[str, Any]:
     """One deployment, with its steps."""
     left_s = confirm_left_s(found, view.now)
+    measured = view.state.verdict(found.asked.target).basis == "measured"
     return {
         "deployment": found.number,
         "intent": found.intent,
@@ -139,6 +140,8 @@ def deployment(found: Deployment, view: View) -> dict[str, Any]:
         "at": moment(found.requested_at),
         "replanned": found.replanned or None,
         "paused": found.paused,
+        "doubt": found.doubt if measured else None,
+        "measured": measured,
         "steps": steps(found, view),
         "convergence": convergence(found),
         "confirm_left_s": None if left_s is None else round(left_s, 1),

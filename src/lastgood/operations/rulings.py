@@ -61,9 +61,17 @@ def is_on_trial(case: Case, view: View) -> bool:
 def begin(case: Case, told: str, view: View) -> Outcome:
     """From now on only measured evidence makes it good."""
     verdict = view.state.verdict(case.release)
-    if not is_on_trial(case, view) or verdict.name != "baking" or verdict.basis == "measured":
+    if not is_on_trial(case, view) or verdict.name != "baking":
         return NOTHING
     return Outcome(((None, ev.Judged(case.release, "baking", "measured", told, JUDGE)),))
+
+
+def doubt(case: Case, why: str, view: View) -> Outcome:
+    """What speaks against more requests; a hold does not end by its time as long as anything does."""
+    active = view.state.deployment
+    if not is_on_trial(case, view) or active is None or active.doubt == why:
+        return NOTHING
+    return Outcome(((case.deployment, ev.Doubted(why)),))
 
 
 def condemn(finding: Finding, view: View) -> Outcome:

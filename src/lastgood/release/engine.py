@@ -276,10 +276,22 @@ def _wait(deployment: Deployment, step: Step, progress: Progress | None, state: 
         return
     if step.verb == "bake" and _is_measured(int(step.args["release"]), state):
         return  # time makes it good no more: the judge or a person says how it goes on
+    if is_in_doubt(deployment, step, state):
+        return  # nor does time give it more requests: the judge's word, lastgood promote or abort end this hold
     if step.verb == "bake":
         evidence = f"no veto in {step.args['for_s']:g} s"
         yield Append(None, ev.Judged(int(step.args["release"]), "good", "timed", evidence))
     yield Append(deployment.number, ev.StepEnded(step.id))
+
+
+def is_in_doubt(deployment: Deployment, step: Step, state: State) -> bool:
+    """Whether a hold waits beyond its time: nobody measures, or what is measured speaks against more requests."""
+    return (
+        step.verb == "hold"
+        and deployment.plan is not None
+        and deployment.doubt != ""
+        and _is_measured(deployment.plan.target, state)
+    )
 
 
 def _is_proven(deployment: Deployment, state: State) -> bool:

@@ -113,6 +113,13 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """What the judge has against more requests for the release on its way; "" says that there is nothing now."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AbortAsked:
     """A person wants a deployment undone."""
 
@@ -199,6 +206,7 @@ Body = (
     | Confirmed
     | Promoted
     | Paused
+    | Doubted
     | AbortAsked
     | Superseded
     | Halted

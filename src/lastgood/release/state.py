@@ -63,6 +63,8 @@ class Deployment:
     promoted: frozenset[StepId] = frozenset()
     promoted_all: bool = False
     paused: bool = False
+    doubt: str | None = None
+    """What the judge said last against more requests ("": nothing); None before it said anything of this plan."""
     abort_asked: str | None = None
     halted: ev.Halted | None = None
     ended: ev.Ended | None = None
@@ -209,6 +211,7 @@ def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:
                 abort_asked=None,
                 halted=None,
                 paused=False,
+                doubt=None,
                 shifted_by=_shifted_by(deployment, plan),
             )
         case ev.StepStarted(step=step, attempt=attempt):
@@ -229,6 +232,8 @@ def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:
             return replace(deployment, promoted=deployment.promoted | {step})
         case ev.Paused(resumed=resumed):
             return replace(deployment, paused=not resumed)
+        case ev.Doubted(why=why):
+            return replace(deployment, doubt=why)
         case ev.AbortAsked(why=why):
             return replace(deployment, abort_asked=why or "asked for")
         case ev.Halted() as halted:

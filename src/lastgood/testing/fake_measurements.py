@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from lastgood.errors import LastgoodError
 from lastgood.health.reading import EDGES_MS, Counts, ProxyReading
 from lastgood.ports.journal import JournalFull
 
@@ -16,6 +17,7 @@ class FakeMeasurements:
         self._proxies = {name: ProxyReading(1.0) for name in names}
         self._gone: set[str] = set()
         self.reads = 0
+        self.refuses: LastgoodError | None = None
 
     def requests(self, label: str, n: int, *, failed: int = 0, took_ms: float = 10.0, name: str = "one") -> None:
         """So many requests were answered by the routes of ``label`` (``r12``)."""
@@ -45,6 +47,8 @@ class FakeMeasurements:
     async def read(self) -> Mapping[str, ProxyReading]:
         """See ``ports.Measurements``; a second passes for the proxies."""
         self.reads += 1
+        if self.refuses is not None:
+            raise self.refuses
         self._proxies = {name: replace(proxy, up_s=proxy.up_s + 1) for name, proxy in self._proxies.items()}
         return {name: proxy for name, proxy in self._proxies.items() if name not in self._gone}
 

@@ -98,15 +98,24 @@ def _under_way(found: Mapping[str, Any]) -> list[str]:
     if bake is not None:
         if found.get("paused"):
             lines.append("it is paused: lastgood resume")
-        lines.append(f"it bakes for another {lasting(bake.get('left_s', 0.0))}; without a veto it counts as good then")
+        lines.append(_bakes(found, bake))
     kept = [step for step in waiting if step["verb"] == "keep"]
     lines += [f"{step['shows']}: another {lasting(step.get('left_s', 0.0))}" for step in kept]
     return [*lines, *_ways_out(found)]
 
 
+def _bakes(found: Mapping[str, Any], bake: Mapping[str, Any]) -> str:
+    lasts = f"it bakes for another {lasting(bake.get('left_s', 0.0))}"
+    if found.get("measured"):
+        return f"{lasts}; it counts as good when what is measured suffices: lastgood verdict {name(found['target'])}"
+    return f"{lasts}; without a veto it counts as good then"
+
+
 def _what_is_next(found: Mapping[str, Any], hold: Mapping[str, Any]) -> str:
     if found.get("paused"):
         return "it is paused and nothing moves: lastgood resume"
+    if found.get("doubt"):
+        return f"no more requests move while {found['doubt']}: lastgood promote moves them all the same"
     more = any(step["verb"] == "hold" and step["phase"] == "waits" for step in found["steps"])
     when = f"in {lasting(hold.get('left_s', 0.0))} by itself, at once with: lastgood promote"
     return f"the next share moves {when} (all of it: --full)" if more else f"the rest moves {when}"

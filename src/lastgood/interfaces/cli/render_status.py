@@ -74,6 +74,8 @@ def deployment(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"  going to {name(found['target'])} instead: {found['replanned']}")
     if found.get("paused"):
         lines.append("  paused: nothing moves on until lastgood resume")
+    elif found.get("doubt") and any(step["verb"] == "hold" and step["phase"] == "started" for step in found["steps"]):
+        lines.append(f"  no more requests move while {found['doubt']}: lastgood promote, or lastgood abort")
     lines += columns([_step(step) for step in found["steps"]], indent="  ")
     if found["confirm_left_s"] is not None:
         left = lasting(max(0.0, found["confirm_left_s"]))

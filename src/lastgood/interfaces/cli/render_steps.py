@@ -17,6 +17,7 @@ class Teller:
 
     steps: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     started: dict[str, str] = field(default_factory=dict)
+    doubt: str = ""
 
     def tell(self, event: Mapping[str, Any]) -> list[str]:
         """The lines for one event, often none."""
@@ -33,6 +34,8 @@ class Teller:
                 return ["  promoted: " + ("all requests move" if event.get("step") is None else "more requests move")]
             case "Paused":
                 return ["  resumed" if event["resumed"] else "  paused: nothing moves on until lastgood resume"]
+            case "Doubted":
+                return self._doubted(event)
             case "AbortAsked":
                 return [f"  abort asked for by {event['by']}"]
             case "Halted":
@@ -44,6 +47,12 @@ class Teller:
     def waits(self, step: str) -> bool:
         """Whether it is a step that only waits."""
         return self.steps.get(step, {}).get("verb") in WAITS
+
+    def _doubted(self, event: Mapping[str, Any]) -> list[str]:
+        before, self.doubt = self.doubt, event["why"]
+        if not any(step.get("verb") == "hold" for step in self.steps.values()) or before == self.doubt:
+            return []
+        return [f"  no more requests move while {self.doubt}" if self.doubt else f"  no longer so: {before}"]
 
     def _planned(self, event: Mapping[str, Any]) -> list[str]:
         first = not self.steps
