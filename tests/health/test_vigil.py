@@ -100,10 +100,16 @@ def test_an_outage_that_the_rest_shares_is_told_and_decides_nothing() -> None:
         assert vigil.now.says[0].startswith("more failures than ever")
 
 
-def test_with_nothing_else_to_compare_with_it_is_told_only() -> None:
-    vigil, found = watched(after_bake(1, 2000, lambda at_s: 0.3, calm, others=0))
+def test_with_nothing_else_to_compare_with_what_was_learnt_is_told_only() -> None:
+    learnt = replace(TERMS, references={"more failures than ever": 0.012})
+    vigil, found = watched(after_bake(1, 2000, lambda at_s: 0.3, calm, others=0), learnt)
     assert found == math.inf
     assert vigil.now.says
+
+
+def test_with_nothing_else_to_compare_with_a_limit_that_was_set_stands() -> None:
+    _, found = watched(after_bake(1, 2000, lambda at_s: 0.3 if at_s > 600 else 0.005, calm, others=0))
+    assert 600 < found <= 620
 
 
 def test_a_limit_that_only_reports_decides_nothing() -> None:

@@ -66,10 +66,11 @@ def learn(records: Iterable[Sequence[str]]) -> Past:
 def _newest(lines: Sequence[str]) -> Sequence[str]:
     """The last case with its last hour: a record may be days long, and somebody waits for the release it is learnt for.
 
-    What was measured after the bake has nothing beside it, and is left out.
+    What was measured after the bake, or alone, has nothing beside it, and is left out.
     """
     begun = [index for index, line in enumerate(lines) if '"terms"' in line]
-    beside = [index for index in begun if not read_case(lines[index]).after]
+    cases = {index: read_case(lines[index]) for index in begun}
+    beside = [index for index, case in cases.items() if not case.after and not case.alone]
     if not beside:
         return ()
     case = beside[-1]

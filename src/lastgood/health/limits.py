@@ -20,6 +20,7 @@ STRETCH_S = 300.0
 FAILED_AT_LEAST, SLOW_AT_LEAST = 0.01, 0.05
 """No limit is narrower than this share of the requests."""
 AT_MOST = 0.5
+FAILURES = "more failures than ever"
 USUAL = 0.95
 """The quantile of the past whose double is slow."""
 
@@ -42,11 +43,20 @@ def learn_limits(own: Iterable[str], others: Iterable[Iterable[str]], deployment
     their bake: how a known good release, and the gateway as a whole, behave over a day.
     """
     mine = [stream for stream in _own(own, deployment) if stream]
+    return _learnt(mine, [*mine, *(stream for lines in others for stream in _after(lines) if stream)])
+
+
+def learn_whole(records: Iterable[Iterable[str]]) -> Learnt | None:
+    """How all that goes through the gateway behaved after the bakes of known good releases; None where unknown."""
+    streams = [stream for lines in records if (stream := _whole(lines))]
+    return _learnt(streams, streams)
+
+
+def _learnt(mine: Sequence[Stream], streams: Sequence[Stream]) -> Learnt | None:
     if not mine or max(_seconds(stream) for stream in mine) < ENOUGH_BINS * BIN_S:
         return None
-    streams = [*mine, *(stream for lines in others for stream in _after(lines) if stream)]
     edge_ms = _slow_edge(mine)
-    wanted = ((None, "more failures than ever", FAILED_AT_LEAST), (edge_ms, "slower than ever", SLOW_AT_LEAST))
+    wanted = ((None, FAILURES, FAILED_AT_LEAST), (edge_ms, "slower than ever", SLOW_AT_LEAST))
     limits = []
     for edge, name, least in wanted:
         worst = max((share for stream in streams for share in _stretches(stream, edge)), default=None)
@@ -72,6 +82,16 @@ def _own(lines: Iterable[str], deployment: int) -> tuple[Stream, Stream]:
 def _after(lines: Iterable[str]) -> tuple[Stream, Stream]:
     ticks = [tick for case, tick in cases_of(lines) if case.after and not tick.blind]
     return [each for tick in ticks for each in _moment(tick, 0)], [each for tick in ticks for each in _moment(tick, 1)]
+
+
+def _whole(lines: Iterable[str]) -> Stream:
+    """All that went through the gateway while nothing stood beside what was live."""
+    return [
+        each
+        for case, tick in cases_of(lines)
+        if (case.after or case.alone) and not tick.blind
+        for each in _moment(tick, 0 if case.alone else 1)
+    ]
 
 
 def _moment(tick: Tick, side: int) -> list[tuple[float, Arm]]:

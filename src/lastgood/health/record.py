@@ -12,7 +12,7 @@ from lastgood.errors import Damaged
 from lastgood.health.judge import Assessment, Judge
 from lastgood.health.reading import WHOLE, Reading, read_reading, write_reading
 from lastgood.health.terms import Terms, read_terms, write_terms
-from lastgood.health.ticks import Meter, Tick
+from lastgood.health.ticks import LONGEST_S, Meter, Tick
 from lastgood.health.vigil import Vigil
 
 AFTER_LONGEST_S = 60.0
@@ -23,7 +23,8 @@ AFTER_LONGEST_S = 60.0
 class Case:
     """What is judged: ``r12`` beside ``r11`` (None: nothing was live), in a deployment, on these terms.
 
-    ``after`` the bake it is watched beside everything else that goes through the gateway.
+    ``after`` the bake it is watched beside everything else that goes through the gateway. ``alone`` nothing stands
+    beside it: it is all that goes through the gateway.
     """
 
     release: int
@@ -31,10 +32,13 @@ class Case:
     terms: Terms
     deployment: int = 0
     after: bool = False
+    alone: bool = False
 
     @property
     def meter(self) -> Meter:
         """What makes ticks of its readings."""
+        if self.alone:
+            return Meter(WHOLE, None, AFTER_LONGEST_S if self.after else LONGEST_S)
         if self.after:
             return Meter(f"r{self.release}", WHOLE, AFTER_LONGEST_S)
         return Meter(f"r{self.release}", None if self.baseline is None else f"r{self.baseline}")
@@ -59,7 +63,8 @@ class Trial:
 
 def write_case(case: Case) -> str:
     """The first line."""
-    beside = {"baseline": case.baseline, "deployment": case.deployment} | ({"after": True} if case.after else {})
+    which = {name: True for name in ("after", "alone") if getattr(case, name)}
+    beside = {"baseline": case.baseline, "deployment": case.deployment, **which}
     return _line({"release": case.release, **beside, "terms": write_terms(case.terms)})
 
 
@@ -75,7 +80,8 @@ def _line(value: dict[str, Any]) -> str:
 def read_case(line: str) -> Case:
     """The inverse of :func:`write_case`."""
     raw = json.loads(line)
-    return Case(raw["release"], raw["baseline"], read_terms(raw["terms"]), raw["deployment"], raw.get("after", False))
+    which = {name: raw.get(name, False) for name in ("after", "alone")}
+    return Case(raw["release"], raw["baseline"], read_terms(raw["terms"]), raw["deployment"], **which)
 
 
 def retrace(lines: Iterable[str], where: str = "the record") -> Iterator[tuple[Trial, Tick | None, Assessment]]:
@@ -121,7 +127,7 @@ def cases_of(lines: Iterable[str]) -> Iterator[tuple[Case, Tick]]:
 
 def ticks_of(lines: Iterable[str]) -> Iterator[Tick]:
     """What happened while a release stood beside the one before."""
-    return (tick for case, tick in cases_of(lines) if not case.after)
+    return (tick for case, tick in cases_of(lines) if not case.after and not case.alone)
 
 
 class Digest:

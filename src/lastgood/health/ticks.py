@@ -94,6 +94,7 @@ def _bare(arm: Arm) -> Arm:
 class Meter:
     """Turns readings into ticks for one candidate (``r12``) against one baseline (``r11``).
 
+    A candidate of all that goes through the gateway (``WHOLE``) has neither a baseline nor a rest.
     More than ``longest_s`` between two readings of a proxy is a gap.
     """
 
@@ -139,7 +140,7 @@ class Meter:
         )
 
     def _rest(self, summed: Mapping[str, Counts], sides: Pair) -> Arm | None:
-        if WHOLE not in summed:
+        if WHOLE not in summed or self._names[0] == WHOLE:
             return None
         own = sum((arm.counts for name, arm in zip(self._names, sides, strict=True) if name != WHOLE), Counts())
         return Arm(rest_of(summed[WHOLE], own))

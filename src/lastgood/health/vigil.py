@@ -5,6 +5,7 @@ learnt from its past and made wide, or set by a user), one against "no more than
 the gateway in this tick" (Turner, Ly and Gruenwald, as in :mod:`lastgood.health.wealth`). The mean of the lesser of two
 is at most the lesser of their means: so the wealth is not expected to grow as long as, in each tick, *one* of the
 two sentences holds. A drift over the day stays below the share, an outage of what all share hits the rest as well.
+Where nothing else goes through the gateway, a limit that a user set stands by itself, and what was learnt is no proof.
 
 What wins against its past alone is no proof: it is told to a person.
 """
@@ -89,6 +90,7 @@ class _Bar:
         self.limit = limit
         self.proof = Wealth(start_every_s=terms.start_every_s)
         self.worry = Wealth(start_every_s=terms.start_every_s)
+        self._is_learnt = limit.name in terms.references
         self._expected = Estimate()
         self._dispersion = terms.dispersion.get("errors" if limit.edge_ms is None else "latency", 1.0)
         self._recent = (0.0, 0.0)
@@ -100,7 +102,8 @@ class _Bar:
             past = against(bad, n, self.limit.share)
             beside = between_arms((bad, n), (others_bad, others), self._expected.share)
             self.worry.bet([gain / self._dispersion for gain in past], took_s)
-            self.proof.bet([gain / self._dispersion for gain in lesser(past, beside)], took_s)
+            sure = lesser(past, beside) if others or self._is_learnt else past
+            self.proof.bet([gain / self._dispersion for gain in sure], took_s)
             self._recent = (self._recent[0] * LATELY + bad, self._recent[1] * LATELY + n)
         self._expected.learn(others_bad, others)
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from lastgood.config.configuration import Configuration
 from lastgood.errors import Fenced, LastgoodError
+from lastgood.health.history import Past
 from lastgood.health.judge import Assessment
 from lastgood.health.reading import Reading
 from lastgood.health.record import Case, Digest, Trial, retrace, write_case, write_line
@@ -17,12 +18,12 @@ from lastgood.operations import rulings
 from lastgood.operations.checking import Checking
 from lastgood.operations.loop import Loop
 from lastgood.operations.rulings import Finding
-from lastgood.operations.terms import past_of, promised, terms_for
+from lastgood.operations.terms import ALONE, past_of, promised, terms_alone, terms_for, whole_of
 from lastgood.operations.vetoes import Lookout
 from lastgood.ports import Checks, Clock, Evidence, JournalFull, Measurements
 from lastgood.release.engine import watched_s
 from lastgood.release.release import services_of
-from lastgood.release.state import State
+from lastgood.release.state import Deployment, State
 from lastgood.release.step import Step
 
 EVERY_S = 1.0
@@ -36,23 +37,34 @@ HALF = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is to be judged now."""
+    """What is to be judged now. Without a ``baseline`` nothing stands beside it; ``before`` is what was live."""
 
     deployment: int
     release: int
     baseline: int | None
     percent: float
+    before: int | None = None
 
 
 def subject_of(state: State) -> Subject | None:
-    """The release on its way in, as long as it is loaded beside the one before; never one on its way back."""
+    """The release on its way in, beside the one before or, where nothing moved, alone; never one on its way back."""
     active, served = state.deployment, state.served
     if active is None or active.plan is None or active.plan.intent != "deploy" or active.halted is not None:
         return None
     target = active.plan.target
-    if served is None or served["candidate"] != target or state.verdict(target).name == "bad":
+    if served is None or state.verdict(target).name == "bad":
         return None
-    return Subject(active.number, target, served["base"], float(served["percent"]))
+    if served["candidate"] == target:
+        return Subject(active.number, target, served["base"], float(served["percent"]), served["base"])
+    bakes = active.progress.get("bake")
+    if is_alone(active) and bakes is not None and bakes.phase == "started":
+        return Subject(active.number, target, None, 100.0, active.plan.source)
+    return None
+
+
+def is_alone(deployment: Deployment) -> bool:
+    """Whether its requests had nothing to move from: the first release, or one with the same routes and code."""
+    return deployment.plan is not None and any(step.id == "serve" for step in deployment.plan.steps)
 
 
 @dataclass
@@ -143,17 +155,14 @@ class Judging:
         """Go on with the record of this deployment where a controller before us left it, else begin a new trial."""
         configuration = self._configuration_of(subject.release)
         target = self._loop.release_of(subject.release)
-        before = self._loop.release_of(subject.baseline) if subject.baseline is not None else None
+        before = self._loop.release_of(subject.before) if subject.before is not None else None
         lookout = Lookout(services_of(target), services_of(before) if before else {})
         lines = list(self._evidence.lines(subject.release))
         trial, last_s = self._resumed(lines, subject)
         if trial is None:
             past = past_of(self._loop.state, self._evidence, beside=subject.release)
-            terms = terms_for(configuration, past, new_code=lookout.changed)
-            case = Case(subject.release, subject.baseline, terms, subject.deployment)
-            made = _Open(
-                subject, Trial(case), configuration, lookout, last_s=last_s, told=promised(terms, past, subject.percent)
-            )
+            case, told = self._case(subject, configuration, past, new_code=lookout.changed)
+            made = _Open(subject, Trial(case), configuration, lookout, last_s=last_s, told=told)
             for line in lines:
                 made.digest.add(line)
             self._write(made, write_case(case))
@@ -162,6 +171,16 @@ class Judging:
         for line in lines:
             made.digest.add(line)
         return made
+
+    def _case(self, subject: Subject, configuration: Configuration, past: Past, *, new_code: bool) -> tuple[Case, str]:
+        """The case, and what can be promised of it in words."""
+        release, baseline, deployment = subject.release, subject.baseline, subject.deployment
+        if baseline is not None:
+            terms = terms_for(configuration, past, new_code=new_code)
+            return Case(release, baseline, terms, deployment), promised(terms, past, subject.percent)
+        learnt = whole_of(self._loop.state, self._evidence, beside=release)
+        terms = terms_alone(configuration, past, learnt, new_code=new_code)
+        return Case(release, None, terms, deployment, alone=True), ALONE
 
     def _resumed(self, lines: list[str], subject: Subject) -> tuple[Trial | None, float]:
         """A verdict that was carried out already is not carried out again: a retry is a new trial."""
@@ -233,6 +252,10 @@ class Judging:
         return veto, doubts
 
     async def _rule(self, under: _Open, found: Assessment) -> None:
+        active = self._loop.state.deployment
+        if found.outcome == "bad" and (active is None or active.plan is None or active.plan.retreat_to is None):
+            await self._loop.ask(partial(rulings.nowhere, under.finding(found)))
+            return
         if found.outcome == "bad":
             # The way back first, then the disk: its record is as good as its last line.
             under.decided = True
@@ -302,9 +325,10 @@ class Judging:
         passed_s = watched_s(progress, self._loop.state, self._clock.now())
         if passed_s < bake.for_s:
             return
-        if bake.undecided == "rollback":
+        nowhere = active.plan.retreat_to is None
+        if bake.undecided == "rollback" and not nowhere:
             await self._loop.ask(partial(rulings.take_back, under.finding(found)))
-        elif bake.undecided == "ask" or passed_s >= EXTENSIONS * bake.for_s:
+        elif nowhere or bake.undecided == "ask" or passed_s >= EXTENSIONS * bake.for_s:
             await self._loop.ask(partial(rulings.leave_open, under.finding(found)))
 
     async def _note(self, what: str) -> None:

@@ -12,7 +12,7 @@ from lastgood.release.ledger import content_to_quarantine, known_good
 from lastgood.release.nothing import plan_to_nothing
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Revert, Wanted, make_plan, rewanted
-from lastgood.release.release import GATEWAY, Release
+from lastgood.release.release import GATEWAY, Release, only_schema
 from lastgood.release.state import Deployment
 
 
@@ -75,6 +75,7 @@ def _wanted(command: Replan, deployment: Deployment, view: View, target: int) ->
     number = int(deployment.plan.id.rpartition(".")[2]) + 1
     # What was wished for the way forward stays in the plan: a retry begins with it.
     wish = {name: deployment.plan.wish[name] for name in ("bake_s", "percent", "keep_old_s")}
+    wish["with_schema"] = command.cause == "bad" and only_schema(bad, good)
     wish["hold_back"] = deployment.plan.wish.get("hold_back", 0.0)
     warm = tuple(deployment.plan.wish.get("warm", ()))
     return Wanted(deployment.number, "retreat", good, bad, revert=revert, plan_number=number, warm=warm, **wish)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lastgood.errors import Conflict, Refused, UsageError
 from lastgood.operations.deploy import supersede
@@ -13,7 +13,7 @@ from lastgood.release import events as ev
 from lastgood.release.ledger import Choice, content_to_quarantine, leaving_now, resolve_target
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Wanted, make_plan
-from lastgood.release.release import Release, same_content
+from lastgood.release.release import Release, only_schema, same_content
 from lastgood.stamp import elapsed_s
 
 
@@ -119,6 +119,13 @@ def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
     if isinstance(plan, Refusal):
         raise Refused(plan.why, next=plan.next)
     return Planned(choice, source, target, plan)
+
+
+def rollback_by_itself(ask: RollbackAsk, commit: CommitOf, loosens: Loosens, view: View) -> Outcome:
+    """The same where nobody is asked: what changed nothing but schemas is left with them, or it would not be left."""
+    planned = plan_rollback(ask, view, commit)
+    schema = only_schema(planned.source, planned.target)
+    return rollback(replace(ask, with_schema=schema), commit, loosens, view)
 
 
 def rollback(ask: RollbackAsk, commit: CommitOf, loosens: Loosens, view: View) -> Outcome:

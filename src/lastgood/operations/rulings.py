@@ -130,6 +130,17 @@ def is_watched(case: Case, view: View) -> bool:
     )
 
 
+def nowhere(finding: Finding, view: View) -> Outcome:
+    """It is bad, and nothing was live before: it is kept, never called good, and a person is told."""
+    case = finding.case
+    if not is_on_trial(case, view) or view.state.verdict(case.release).name not in ("baking", "unproven"):
+        return NOTHING
+    why = f"{finding.told}; there is nothing to go back to"
+    judged = ev.Judged(case.release, "undecided", "measured", why, JUDGE)
+    note = ev.Noted(f"r{case.release} looks bad: {why}; deploy a commit that works", "warning")
+    return Outcome(((None, finding.measured), (None, judged), (None, note)))
+
+
 def leave_open(finding: Finding, view: View) -> Outcome:
     """The time is over and the evidence does not suffice: a person is asked."""
     case = finding.case

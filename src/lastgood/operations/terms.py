@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lastgood.config.bake import Bake, Objective
 from lastgood.config.configuration import Configuration
 from lastgood.health import forecast
 from lastgood.health.history import Past, learn
+from lastgood.health.limits import FAILURES, Learnt, learn_whole
 from lastgood.health.objectives import edge_for
 from lastgood.health.terms import STAKES, Terms
 from lastgood.health.terms import Objective as Limit
@@ -24,6 +27,12 @@ def past_of(state: State, evidence: Evidence, *, beside: int | None = None) -> P
     return learn(evidence.lines(number) for number in good[:LEARN_FROM])
 
 
+def whole_of(state: State, evidence: Evidence, *, beside: int) -> Learnt | None:
+    """How the whole gateway behaved after the bakes of the newest known good releases."""
+    good = [number for number in evidence.releases() if number != beside and state.verdict(number).name == "good"]
+    return learn_whole(evidence.lines(number) for number in good[:LEARN_FROM])
+
+
 def terms_for(configuration: Configuration, past: Past, *, new_code: bool) -> Terms:
     """The terms of a release; ``new_code`` is whether instances were started for it."""
     bake = configuration.bake
@@ -40,6 +49,18 @@ def terms_for(configuration: Configuration, past: Past, *, new_code: bool) -> Te
         objectives=limits_of(bake),
         routes=routes,
         shielded=any(made.strategy.canary and made.strategy.canary.shield for made in configuration.services.values()),
+    )
+
+
+def terms_alone(configuration: Configuration, past: Past, learnt: Learnt | None, *, new_code: bool) -> Terms:
+    """The terms where nothing stands beside it: limits that were set, and those that the whole gateway always kept."""
+    terms = terms_for(configuration, past, new_code=new_code)
+    known = learnt.limits if learnt is not None else ()
+    limits = (*known, *terms.objectives)
+    tolerated = max([terms.tolerated, *(one.share for one in known if one.name == FAILURES)])
+    stakes = {} if any(not one.reports for one in limits) else terms.stakes
+    return replace(
+        terms, stakes=stakes, references={}, routes=(), shielded=False, objectives=limits, tolerated=tolerated
     )
 
 
@@ -76,6 +97,7 @@ def _inside(share: float) -> float:
     return min(max(share, 1e-6), 0.9)
 
 
+ALONE = "nothing stands beside it: judged by its limits, by its checks, and by failures in a row"
 FIRST = 5.0
 """The share (percent) that is spoken of where all requests move at once: then nothing stays to compare it with."""
 

@@ -27,7 +27,7 @@ from lastgood.operations.proofs import proofs_of, refuse_unproven, with_proofs
 from lastgood.operations.references import WhyUnusable, unusable, unusable_clients
 from lastgood.operations.rehearsing import Coming, Rehearsing, Trials, WayBack, refuse_blocked, refuse_blocked_drill
 from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
-from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback
+from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback, rollback_by_itself
 from lastgood.operations.rulings import JUDGE
 from lastgood.operations.schema_losses import losses_or_why_not, may_go_down, refuse_losses, schema_losses, stays_ahead
 from lastgood.operations.terms import first_share, past_of, promised, terms_for
@@ -258,7 +258,7 @@ class Verbs:
 
     def back_by_itself(self, why: str, view: View) -> Outcome:
         """Begin the way back from what turned bad after its bake; raises what stands in the way."""
-        return rollback(RollbackAsk(by=JUDGE, why=why), self._commit, self._loosens, view)
+        return rollback_by_itself(RollbackAsk(by=JUDGE, why=why), self._commit, self._loosens, view)
 
     # --- the small verbs ---------------------------------------------------------------------------------------
 

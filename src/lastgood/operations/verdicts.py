@@ -8,7 +8,7 @@ from typing import Any
 
 from lastgood.errors import LastgoodError
 from lastgood.health.judge import Assessment
-from lastgood.health.record import Digest, retrace, write_assessment
+from lastgood.health.record import Case, Digest, retrace, write_assessment
 from lastgood.health.terms import Terms
 from lastgood.health.ticks import Tick
 from lastgood.operations.rulings import replayed
@@ -70,12 +70,12 @@ def _measured(kept: ev.Measured, evidence: Evidence | None) -> dict[str, Any]:
 
 def _replayed(kept: ev.Measured, lines: Sequence[str]) -> dict[str, Any]:
     points: list[Point] = []
-    terms, last, trials, after = Terms(), Assessment(), 0, False
+    terms, last, trials, case = Terms(), Assessment(), 0, Case(0, None, Terms())
     current: object = None
     for trial, tick, last in retrace(lines):
         if trial is not current:
             current, terms, trials, points = trial, trial.case.terms, trials + 1, []
-            after = trial.case.after
+            case = trial.case
         if tick is not None:
             points.append(_point(tick, last))
     differs = replayed(kept, last)
@@ -83,7 +83,8 @@ def _replayed(kept: ev.Measured, lines: Sequence[str]) -> dict[str, Any]:
         "replay": "differs" if differs else "same",
         "differs": dict(differs),
         "again": write_assessment(last),
-        "after": after,
+        "after": case.after,
+        "alone": case.alone,
         "promise": _promise(terms),
         "trials": trials,
         "seconds": points[-1][0] - points[0][0] if points else 0.0,

@@ -16,6 +16,7 @@ from lastgood.health.reading import Reading
 from lastgood.health.record import Case, Digest, Trial, retrace, write_case, write_line
 from lastgood.health.terms import Objective, Terms
 from lastgood.operations import rulings
+from lastgood.operations.judging import is_alone
 from lastgood.operations.loop import Loop
 from lastgood.operations.rulings import Finding
 from lastgood.operations.terms import LEARN_FROM, limits_of
@@ -33,11 +34,11 @@ GoBack = Callable[[str, View], Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What is watched now: a release, its deployment, and the release that was live before."""
+    """What is watched now: a release, its deployment, and what was live before; None where it watches all there is."""
 
     release: int
     deployment: int
-    before: int
+    before: int | None
 
 
 def watched(state: State, now: Stamp, watch_s: Callable[[int], float]) -> Watched | None:
@@ -47,7 +48,9 @@ def watched(state: State, now: Stamp, watch_s: Callable[[int], float]) -> Watche
     if state.deployment is not None or live is None or served is None or newest is None or newest.ended_at is None:
         return None
     before = served.get("before")
-    if before is None or served["base"] != live or newest.plan is None or newest.plan.intent != "deploy":
+    if served["base"] != live or newest.plan is None or newest.plan.intent != "deploy":
+        return None
+    if before is None and not is_alone(newest):
         return None
     if newest.plan.target != live or state.verdict(live).name == "bad":
         return None
@@ -151,7 +154,8 @@ class Watching:
         others = (self._evidence.lines(number) for number in good[:LEARN_FROM])
         learnt = learn_limits(lines, others, subject.deployment)
         terms = terms_after(configuration, learnt)
-        return Case(subject.release, subject.before, terms, subject.deployment, after=True)
+        alone = subject.before is None
+        return Case(subject.release, subject.before, terms, subject.deployment, after=True, alone=alone)
 
     def _learn(self, under: _Open) -> _Open:
         """Its own first minutes are a past, too, where the bake was shorter than what can be learnt from."""

@@ -249,9 +249,11 @@ def _attempt(
         choices: tuple[str, ...] = ("lastgood retry", "lastgood status")
         if plan.source:
             choices = ("lastgood retry", f"lastgood rollback r{plan.source}")
+        back = f"lastgood rollback r{plan.target}"
         if step.id.startswith("lower:"):
-            back = f"lastgood rollback r{plan.target}"
             choices += (f"{back} --accept-loss", f"{back} --keep-schema")
+        elif step.verb == "migrate_down":
+            choices += (f"{back} --with-schema --accept-loss", back)
         yield Append(deployment.number, ev.Halted(f"{step.shows or step.id}: {progress.error}", choices))
 
 
@@ -275,6 +277,8 @@ def _wait(deployment: Deployment, step: Step, progress: Progress | None, state: 
         yield WakeAt(left_s)
         return
     if step.verb == "bake" and _is_measured(int(step.args["release"]), state):
+        if _is_settled_open(deployment, state):
+            yield Append(deployment.number, ev.StepEnded(step.id))
         return  # time makes it good no more: the judge or a person says how it goes on
     if is_in_doubt(deployment, step, state):
         return  # nor does time give it more requests: the judge's word, lastgood promote or abort end this hold
@@ -282,6 +286,12 @@ def _wait(deployment: Deployment, step: Step, progress: Progress | None, state: 
         evidence = f"no veto in {step.args['for_s']:g} s"
         yield Append(None, ev.Judged(int(step.args["release"]), "good", "timed", evidence))
     yield Append(deployment.number, ev.StepEnded(step.id))
+
+
+def _is_settled_open(deployment: Deployment, state: State) -> bool:
+    """Whether it stays undecided and nobody needs to choose: there is nothing that it could go back to."""
+    plan = deployment.plan
+    return plan is not None and plan.retreat_to is None and state.verdict(plan.target).name == "undecided"
 
 
 def is_in_doubt(deployment: Deployment, step: Step, state: State) -> bool:

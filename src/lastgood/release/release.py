@@ -63,6 +63,11 @@ def same_traffic(one: Release | None, other: Release | None) -> bool:
     return serving[0] == serving[1]
 
 
+def only_schema(one: Release, other: Release) -> bool:
+    """Whether nothing but schemas lies between them: then going back is going back with the schema."""
+    return same_traffic(one, other) and dict(one.schemas) != dict(other.schemas)
+
+
 def same_content(one: Release, other: Release) -> bool:
     """Whether every part is the same, in the same number of instances."""
     return dict(one.parts) == dict(other.parts) and dict(one.instances) == dict(other.instances)

@@ -24,7 +24,8 @@ def verdict(found: Mapping[str, Any], *, with_plots: bool = True) -> list[str]:
     measured = found["measured"]
     if measured is None:
         return [*lines, "  nothing was measured of it: no other release served beside it"]
-    lines += ["", *_numbers(measured["finding"], after=measured.get("after", False))]
+    after, alone = measured.get("after", False), measured.get("alone", False)
+    lines += ["", *_numbers(measured["finding"], after=after, alone=alone)]
     if with_plots and measured.get("points"):
         lines += ["", *_plots(measured)]
     if promise := measured.get("promise"):
@@ -35,15 +36,15 @@ def verdict(found: Mapping[str, Any], *, with_plots: bool = True) -> list[str]:
     return lines
 
 
-def _numbers(finding: Mapping[str, Any], *, after: bool) -> list[str]:
+def _numbers(finding: Mapping[str, Any], *, after: bool, alone: bool) -> list[str]:
     mine, theirs = (
         f"{requests} requests, {failures} failed" + (f" ({failures / requests:.2%})" if requests else "")
         for requests, failures in zip(finding["requests"], finding["failures"], strict=True)
     )
     by = ", ".join(f"{name} {_times(value)}" for name, value in finding["by"].items())
     lines = [
-        f"  this release   {mine}",
-        f"  {'the rest       ' if after else 'the one before '}{theirs}",
+        f"  {'all requests   ' if alone else 'this release   '}{mine}",
+        *([] if alone else [f"  {'the rest       ' if after else 'the one before '}{theirs}"]),
         f"  watched for {finding['watched_s']:.0f} s" + (" after its bake" if after else ""),
         f"  evidence that it is worse  {_times(finding['harm'])}, of 1 at the beginning ({by})",
         *([] if after else [f"  evidence that it is fine   {_times(finding['good'])}"]),
@@ -71,7 +72,8 @@ def _plots(measured: Mapping[str, Any]) -> list[str]:
         f"  worse      {bars(worse, math.log10(1 / promise['alpha']))}  full at 1/{promise['alpha']:g}: bad",
         f"  fine       {bars(fine, math.log10(1 / promise['beta']))}  full at 1/{promise['beta']:g}: good",
         f"  failed     {bars(mine, most)}  full at {most:.1%}",
-        f"  the other  {bars(theirs, most)}  over {measured['seconds']:.0f} s",
+        ("  " if measured.get("alone") else f"  the other  {bars(theirs, most)}  ")
+        + f"over {measured['seconds']:.0f} s",
     ]
 
 
