@@ -48,6 +48,16 @@ def test_an_end_is_missed_unless_it_was_wanted() -> None:
     assert missed(back, wanted=("went back",)) is None
 
 
+def test_who_waits_for_good_is_told_of_what_stays_undecided() -> None:
+    assert is_reached(deployment(verdict="undecided"), "good"), "by itself it comes no further"
+    done = {"live": 13, "outcome": "done", "why": ""}
+    error = missed(deployment(verdict="undecided", ended=done), goal="good")
+    assert error is not None
+    assert "r13 is undecided" in error.what
+    assert missed(deployment(verdict="good", ended=done), goal="good") is None
+    assert missed(deployment(verdict="undecided", ended=done)) is None
+
+
 def test_an_end_that_no_event_tells_is_found_in_the_silence(controller: RecordedController) -> None:
     looks: list[int] = []
 

@@ -36,15 +36,19 @@ def finish(
     except Detached:
         session.note(f"detached: d{number} goes on by itself; lastgood status --watch, or lastgood abort takes it back")
         return INTERRUPTED
-    conclude(session, answer, report, wanted)
+    conclude(session, answer, report, wanted, goal)
     return 0
 
 
 def conclude(
-    session: Session, answer: Mapping[str, Any], report: Mapping[str, Any], wanted: tuple[str, ...] = ("done",)
+    session: Session,
+    answer: Mapping[str, Any],
+    report: Mapping[str, Any],
+    wanted: tuple[str, ...] = ("done",),
+    goal: Goal = "converged",
 ) -> None:
     """Say how it went. Raises ``Missed`` when it went elsewhere."""
-    error = missed(report, wanted=wanted)
+    error = missed(report, wanted=wanted, goal=goal)
     if error is not None:
         raise error
     session.give({**answer, "report": report}, conclusion(report))

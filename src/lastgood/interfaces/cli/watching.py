@@ -139,7 +139,7 @@ def is_reached(found: Mapping[str, Any], goal: Goal) -> bool:
     if goal == "ended":
         return False
     if goal == "good":
-        return bool(found["verdict"] == "good" and not _moves(found))
+        return bool(found["verdict"] in ("good", "undecided") and not _moves(found))
     waiting = any(step["verb"] in WAITS and step["phase"] == "started" for step in found["steps"])
     return waiting and not _moves(found)
 
@@ -148,21 +148,29 @@ def _moves(found: Mapping[str, Any]) -> bool:
     return any(step["verb"] not in _BESIDE and step["phase"] == "started" for step in found["steps"])
 
 
-def missed(found: Mapping[str, Any], *, wanted: tuple[str, ...] = ("done",)) -> Missed | None:
-    """The error of a deployment that halted or ended otherwise than wanted; None when all is well."""
+def missed(
+    found: Mapping[str, Any], *, wanted: tuple[str, ...] = ("done",), goal: Goal = "converged"
+) -> Missed | None:
+    """The error of a deployment that halted, ended otherwise than wanted or did not become good; None: all is well."""
     who = f"d{found['deployment']}"
     if found["halted"] is not None:
         choices = "   or   ".join(found["halted"]["choices"])
         return Missed(f"{who} halted: {found['halted']['why']}; traffic stays where it is", next=choices, report=found)
     ended = found["ended"]
     if ended is None or ended["outcome"] in wanted:
-        return None
+        return _open(found) if goal == "good" and found["verdict"] != "good" else None
     why = f": {ended['why']}" if ended["why"] else ""
     where = f"{name(ended['live'])} is live" if ended["live"] is not None else "nothing is live"
     told = f"{who} {_OUTCOMES.get(ended['outcome'], ended['outcome'])}{why}; {where}"
     if ended["outcome"] == "went back":
         told += f" ({proof(found)})"
     return Missed(told, next=f"lastgood report {who}", report=found)
+
+
+def _open(found: Mapping[str, Any]) -> Missed:
+    release = name(found["asked"])
+    what = f"{release} is {found['verdict']}: the evidence does not suffice to call it good"
+    return Missed(what, next=f"lastgood verdict {release}, then lastgood mark {release} good", report=found)
 
 
 _OUTCOMES = {"failed": "failed", "went back": "went back", "superseded": "was superseded", "done": "was carried out"}
