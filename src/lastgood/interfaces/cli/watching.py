@@ -148,9 +148,7 @@ def _moves(found: Mapping[str, Any]) -> bool:
     return any(step["verb"] not in _BESIDE and step["phase"] == "started" for step in found["steps"])
 
 
-def missed(
-    found: Mapping[str, Any], *, wanted: tuple[str, ...] = ("done",), goal: Goal = "converged"
-) -> Missed | None:
+def missed(found: Mapping[str, Any], *, wanted: tuple[str, ...] = ("done",), goal: Goal = "converged") -> Missed | None:
     """The error of a deployment that halted, ended otherwise than wanted or did not become good; None: all is well."""
     who = f"d{found['deployment']}"
     if found["halted"] is not None:
