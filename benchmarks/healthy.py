@@ -16,13 +16,16 @@ from benchmarks.batches import added_up
 from benchmarks.table import Size, Table
 from lastgood.health.dispersion import dispersion, in_bins
 from lastgood.health.judge import Judge
+from lastgood.health.limits import FAILURES, learnt_from
 from lastgood.health.streams import errors_of
 from lastgood.health.terms import Terms
+from lastgood.health.ticks import Arm, Tick
 from lastgood.testing.simulated_traffic import Share, Side, steady, ticks
 
 ALPHA, BASE, PER_SECOND, SHARE = 1e-3, 0.005, 200.0, 0.05
 SHIPPED = Terms()
 HEALTHY_S = 300
+PAST_S = 900
 BEFORE_S = 600
 """As much of the release before is known as the judge needs to learn how failures cluster: ten minutes."""
 RELEASES = {"full": 20_000, "smoke": 4}
@@ -47,6 +50,22 @@ class Null:
     terms: Callable[[int], Terms] = lambda seed: SHIPPED
     load: Share = field(default_factory=lambda: steady(1.0))
     promised: bool = True
+    alone: bool = False
+
+
+def learnt_alone(usual: Side, seed: int) -> Terms:
+    """Limits from a quarter of an hour of the whole gateway before, as a release without a baseline gets them."""
+    stream = [(tick.at_s, tick.sides[1]) for tick in ticks(-seed, PAST_S, Side(steady(0.0)), usual)]
+    found = learnt_from([stream], [stream])
+    assert found is not None
+    failures = tuple(limit for limit in found.limits if limit.name == FAILURES)
+    tolerated = max(SHIPPED.tolerated, failures[0].share)
+    return replace(SHIPPED, stakes={}, dispersion=found.dispersion, objectives=failures, tolerated=tolerated)
+
+
+def without_baseline(tick: Tick) -> Tick:
+    """The same second where all requests are the candidate's."""
+    return replace(tick, percent=100.0, sides=(tick.sides[1], Arm()))
 
 
 DRIFT = Side(lambda at_s: BASE * (1 + 0.8 * math.sin(at_s / 60)))
@@ -59,6 +78,12 @@ NULLS: Mapping[str, Null] = {
     "failures in groups of 12, learnt in the ten minutes before": Null(GROUPS, GROUPS, partial(learnt, GROUPS)),
     "one in five fails for 15 s of a warm-up of 20 s": Null(
         COLD, Side(), lambda seed: replace(SHIPPED, warm_up_s=20.0)
+    ),
+    "nothing stands beside it, failures drift by 80 %, limits learnt in the quarter of an hour before": Null(
+        DRIFT, DRIFT, partial(learnt_alone, DRIFT), alone=True
+    ),
+    "nothing stands beside it, failures in groups of 12, learnt in the quarter of an hour before": Null(
+        GROUPS, GROUPS, partial(learnt_alone, GROUPS), alone=True
     ),
     "failures in groups of 12 as the first release ever, taken for groups of 3": Null(
         GROUPS, GROUPS, lambda seed: replace(SHIPPED, dispersion={"errors": 3.0}), promised=False
@@ -91,6 +116,8 @@ def goes_back(null: Null, seed: int, seconds: int) -> bool:
     """Whether one of them is called bad at any second."""
     judge = Judge(null.terms(seed))
     stream = ticks(seed, seconds, null.candidate, null.baseline, per_second=PER_SECOND, load=null.load)
+    if null.alone:
+        stream = map(without_baseline, stream)
     return any(judge.take(tick).outcome == "bad" for tick in islice(stream, seconds))
 
 

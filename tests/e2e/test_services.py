@@ -241,8 +241,13 @@ def test_a_damaged_artifact_is_not_started(shop: ServiceShop) -> None:
         path.write_text("print('evil')")
     planned = shop.ok("plan", "rollback", "r1")
     assert "BLOCKED  service catalog cannot be started: the artifact" in planned.said
-    done = shop.run("rollback", "r1", "--no-revert-commit", timeout_s=120)
-    assert done.code != 0
+    refused = shop.run("rollback", "r1", "--no-revert-commit", timeout_s=120)
+    assert refused.code == 4, refused.said
+    assert "the way back to r1 is blocked: service catalog cannot be started: the artifact" in refused.said
+    assert "nothing was changed" in refused.said
+    assert shop.status()["live"]["verdict"] == "good", "who was refused has judged nothing"
+    done = shop.run("rollback", "r1", "--no-revert-commit", "--accept-blocked", timeout_s=120)
+    assert done.code not in (0, 4)
     assert "damaged: main.py is not what it was" in done.said + str(shop.ask("report", "d3"))
     assert shop.get("/visit").body == "two", "requests stay where something answers"
 

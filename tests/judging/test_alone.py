@@ -178,7 +178,7 @@ async def test_a_schema_that_breaks_everything_goes_back_by_itself_with_the_sche
         await it.made.until(lambda state: state.deployment is None and state.live == 1)
         assert it.made.state.verdict(2).name == "bad"
         assert columns(tmp_path) == ["id"]
-        assert any(part == "database:main" for part, _ in it.made.state.quarantine)
+        assert "database:main" in it.made.state.quarantine[2]
 
 
 async def test_a_schema_that_breaks_a_limit_goes_back_by_itself(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ async def test_a_regression_after_the_bake_goes_back_with_its_evidence() -> None
         verdict = state.verdict(2)
         assert (verdict.name, verdict.basis) == ("bad", "measured")
         assert "more failures than ever" in verdict.evidence
-        assert any(key[0] == "gateway" for key in state.quarantine)
+        assert "gateway" in state.quarantine[2]
         newest = state.deployments[max(state.deployments)]
         assert (newest.asked.intent, newest.asked.by) == ("rollback", "the judge")
         guard.court.made.verbs.evidence = guard.court.evidence

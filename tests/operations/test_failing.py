@@ -27,7 +27,11 @@ def baking(*more: tuple[int | None, ev.Body]) -> State:
 
 
 def test_the_new_version_of_what_is_deployed_condemns_its_release() -> None:
-    assert failing_release(baking(), failing("catalog", "v2"), release_of) == (2, "it ends again and again")
+    assert failing_release(baking(), failing("catalog", "v2"), release_of) == (
+        2,
+        "it ends again and again",
+        "service:catalog",
+    )
 
 
 def test_nothing_else_does() -> None:

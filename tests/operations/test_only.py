@@ -113,7 +113,7 @@ def test_it_is_stored_with_what_belongs_to_each_part() -> None:
 
 def test_only_the_content_that_was_left_is_bad() -> None:
     _, state = after(catalog_back)
-    assert state.quarantine == {("service:catalog", "c2"): 2}
+    assert state.quarantine == {2: {"service:catalog": "c2"}}
     assert (state.verdict(2).name, state.verdict(3).name) == ("bad", "unproven")
 
 
@@ -243,3 +243,19 @@ def test_routes_that_would_lead_nowhere_are_refused() -> None:
 )
 def test_what_belongs_to_a_part(key: str, part: str, mine: bool) -> None:
     assert belongs(key, part) is mine
+
+
+def test_a_part_of_a_newer_release_is_no_judgement_on_what_is_live() -> None:
+    """r2 was bad and went back to r1; its catalogue, chosen by a person, says nothing against r1."""
+
+    async def script(loop: Loop) -> None:
+        await went(loop, draft("two", "c2", "s2", "g2"))
+        back = RollbackAsk(by="test", target="r1", revert_commit=False)
+        await loop.ask(lambda view: rollback(back, lambda text: None, lambda one, two: (), view))
+        await at_rest(loop)
+        assert loop.state.verdict(2).name == "bad"
+        await only(loop, "catalog", "r2")
+
+    _, state = after(script)
+    assert state.verdict(1).name == "good"
+    assert 1 not in state.quarantine

@@ -11,13 +11,14 @@ from lastgood.release.ledger import (
     equal_before,
     held_by,
     known_good,
+    known_good_ones,
     leaving_now,
     previous,
     resolve_target,
 )
 from lastgood.release.release import Release
-from lastgood.release.state import State
-from tests.release.folded import begun, release, state
+from lastgood.release.state import State, evolve
+from tests.release.folded import at, begun, release, state
 
 RELEASES = {number: release(number, f"v{number}") for number in range(1, 6)}
 
@@ -28,6 +29,11 @@ def lived(*numbers: int, **verdicts: str) -> State:
         bodies += [(n, ev.Requested("deploy", number, None, "test")), (n, ev.Ended(number, "done"))]
     bodies += [(None, ev.Judged(int(name[1:]), verdict, "timed", "e")) for name, verdict in verdicts.items()]  # type: ignore[arg-type]
     return state(*bodies)
+
+
+def evolved(made: State, body: ev.Body) -> State:
+    """One event more."""
+    return evolve(made, ev.Event(made.seq + 1, 1, None, at(99.0), body))
 
 
 def target(text: str | None, made: State) -> int:
@@ -90,6 +96,37 @@ def test_held_is_the_content_whatever_the_number() -> None:
         (None, ev.Quarantined(3, {"service:catalog": "v2"}, "forced", lifted=True)),
     )
     assert held_by(lifted, RELEASES[2]) is None
+
+
+def test_a_commit_that_mends_one_of_several_parts_is_another_one() -> None:
+    made = state((None, ev.Quarantined(2, {"service:catalog": "v2", "gateway": "g2"}, "bad")))
+    parts = {"service:catalog": "v2", "gateway": "g2", "service:other": "o"}
+    assert held_by(made, Release(9, "shop", None, parts)) == 2
+    assert held_by(made, Release(9, "shop", None, {**parts, "service:catalog": "v3"})) is None
+    assert held_by(made, Release(9, "shop", None, {**parts, "gateway": "g3"})) is None
+
+
+def test_the_part_to_blame_is_held_alone_and_stays_so_whatever_is_found_later() -> None:
+    good = Release(1, "shop", None, {"service:a": "1", "service:b": "1"})
+    bad = Release(2, "shop", None, {"service:a": "2", "service:b": "2"})
+    assert content_to_quarantine(bad, good, "service:b") == {"service:b": "2"}
+    assert content_to_quarantine(bad, good, "gateway") == {"service:a": "2", "service:b": "2"}, "it did not change"
+    made = state((None, ev.Quarantined(2, {"service:b": "2"}, "x")), (None, ev.Quarantined(2, dict(bad.parts), "y")))
+    assert made.quarantine == {2: {"service:b": "2"}}
+    assert state((None, ev.Quarantined(2, {}, "nothing"))).quarantine == {}
+
+
+def test_what_was_good_and_contains_what_was_bad_since_is_passed_over() -> None:
+    """A plain `git revert` made r3 of r1's content, and that was marked bad."""
+    same = {**RELEASES, 3: Release(3, "shop", "c", RELEASES[1].parts)}
+    bodies = lived(1, 2, 3, 4, r1="good", r3="bad", r2="good")
+    made = evolved(bodies, ev.Quarantined(3, RELEASES[1].parts, "marked"))
+    choice = known_good(made, same.__getitem__, leaving=4)
+    assert (choice.release, choice.skipped) == (2, ((3, "bad"),))
+    alone = evolved(lived(1, 3, 4, r1="good", r3="bad"), ev.Quarantined(3, RELEASES[1].parts, "marked"))
+    with pytest.raises(Refused, match="no release is known good"):
+        known_good(alone, same.__getitem__, leaving=4)
+    assert known_good_ones(alone, same.__getitem__) == []
 
 
 def test_only_what_differs_made_it_bad() -> None:

@@ -43,16 +43,17 @@ def learn_limits(own: Iterable[str], others: Iterable[Iterable[str]], deployment
     their bake: how a known good release, and the gateway as a whole, behave over a day.
     """
     mine = [stream for stream in _own(own, deployment) if stream]
-    return _learnt(mine, [*mine, *(stream for lines in others for stream in _after(lines) if stream)])
+    return learnt_from(mine, [*mine, *(stream for lines in others for stream in _after(lines) if stream)])
 
 
 def learn_whole(records: Iterable[Iterable[str]]) -> Learnt | None:
     """How all that goes through the gateway behaved after the bakes of known good releases; None where unknown."""
     streams = [stream for lines in records if (stream := _whole(lines))]
-    return _learnt(streams, streams)
+    return learnt_from(streams, streams)
 
 
-def _learnt(mine: Sequence[Stream], streams: Sequence[Stream]) -> Learnt | None:
+def learnt_from(mine: Sequence[Stream], streams: Sequence[Stream]) -> Learnt | None:
+    """Limits that every stream kept, and how much failures cluster in ``mine``."""
     if not mine or max(_seconds(stream) for stream in mine) < ENOUGH_BINS * BIN_S:
         return None
     edge_ms = _slow_edge(mine)

@@ -78,7 +78,7 @@ def deploy(
     held = held_by(view.state, release)
     if held is not None and not ask.force:
         raise Refused(
-            f"held: it contains what made r{held} bad",
+            f"held: it contains what made r{held} bad ({', '.join(sorted(view.state.quarantine[held]))})",
             next="change it, or deploy it all the same: lastgood deploy --force -m WHY",
         )
     digest = store(release, draft.entries)

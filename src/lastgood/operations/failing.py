@@ -11,7 +11,7 @@ from lastgood.operations.loop import Loop
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
 from lastgood.release.observed import Fact
-from lastgood.release.release import Release, services_of
+from lastgood.release.release import RUNNING, Release, services_of
 from lastgood.release.state import State
 
 LOOK_S = 0.5
@@ -19,8 +19,9 @@ LOOK_S = 0.5
 
 def failing_release(
     state: State, facts: Iterable[Fact], release_of: Callable[[int], Release]
-) -> tuple[int, str] | None:
-    """The release on its way, or baking, of which a version fails, and why; before it got requests its start tells."""
+) -> tuple[int, str, str] | None:
+    """The release on its way, or baking, of which a version fails, why, and its part; before it got requests its start
+    tells."""
     deployment = state.deployment
     if deployment is None or deployment.plan is None or deployment.plan.goes_back or deployment.halted is not None:
         return None
@@ -32,15 +33,19 @@ def failing_release(
     for fact in facts:
         name, (what, _, digest) = fact.part.partition(":")[2], fact.key.partition(":")
         if what == "failing" and versions.get(name) == digest != left.get(name):
-            return target, str(fact.value)
+            return target, str(fact.value), _part_of(name, release_of(target))
     return None
 
 
-def condemn(release: int, why: str, view: View) -> Outcome:
+def _part_of(name: str, release: Release) -> str:
+    return next((part for part in release.parts if part.startswith(RUNNING) and part.partition(":")[2] == name), "")
+
+
+def condemn(release: int, why: str, part: str, view: View) -> Outcome:
     """Say that it is bad: its deployment goes back."""
     if view.state.verdict(release).name == "bad":
         return Outcome(())
-    return Outcome(((None, ev.Judged(release, "bad", "veto", why)),), {"release": release})
+    return Outcome(((None, ev.Judged(release, "bad", "veto", why, part=part)),), {"release": release})
 
 
 async def watch_failing(

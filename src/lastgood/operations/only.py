@@ -11,10 +11,10 @@ from lastgood.config.diff import diff
 from lastgood.errors import Conflict, Refused, UsageError
 from lastgood.operations.deploy import supersede
 from lastgood.operations.derive import derived, part_named, refuse_loose_ends, with_part
-from lastgood.operations.rollback import CommitOf, Planned, RollbackAsk
+from lastgood.operations.rollback import CommitOf, Planned, RollbackAsk, must_start
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
-from lastgood.release.ledger import Choice, equal_before, leaving_now, resolve_target
+from lastgood.release.ledger import Choice, equal_before, held_by, leaving_now, resolve_target
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Wanted, make_plan
 from lastgood.release.release import RUNNING, Part, Release
@@ -90,6 +90,8 @@ def rollback_only(ask: RollbackAsk, view: View, *, commit: CommitOf, shelf: Shel
     if loosens and not ask.accept_loosening:
         next_ = f"lastgood rollback --only {mixed.part} --accept-loosening"
         raise Refused("it would loosen security: " + "; ".join(loosens), next=next_)
+    if (first := must_start(ask, mixed.planned)) is not None:
+        return Outcome((), first)
     source, target, plan = mixed.planned.source, mixed.planned.target, mixed.planned.plan
     entries = with_part(shelf.entries_of(source.number), shelf.entries_of(mixed.other.number), mixed.part)
     digest = shelf.store(target, entries, mixed.configuration)
@@ -102,10 +104,13 @@ def rollback_only(ask: RollbackAsk, view: View, *, commit: CommitOf, shelf: Shel
         *supersede(view.state, number),
         (number, requested),
         (number, ev.Planned(plan)),
-        (None, ev.Judged(source.number, "bad", "marked", why, ask.by)),
-        (None, ev.Quarantined(source.number, {mixed.part: source.parts[mixed.part]}, why)),
         (None, ev.Held(mixed.part, target.number, why)),
     ]
+    if mixed.other.number < source.number:
+        events.append((None, ev.Judged(source.number, "bad", "marked", why, ask.by, mixed.part)))
+        events.append((None, ev.Quarantined(source.number, {mixed.part: source.parts[mixed.part]}, why)))
+    if held_by(view.state, target) is not None:
+        events.append((None, ev.Quarantined(target.number, target.parts, f"chosen again by d{number}", lifted=True)))
     return Outcome(tuple(events), _answer(mixed))
 
 

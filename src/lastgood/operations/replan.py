@@ -88,6 +88,22 @@ def revert_of(bad: Release, good: Release) -> Revert | None:
     return Revert(bad.revision, good.revision, bad.branch)
 
 
+def _to_blame(deployment: Deployment, bad: Release) -> str:
+    """The part of the step that failed, where one did: ``service:a`` is a function's, too.
+
+    Requests are nobody's, and what a schema is stays in every later commit.
+    """
+    failed = (step for step, progress in deployment.progress.items() if progress.phase == "failed")
+    steps = (deployment.plan.step(step) for step in failed) if deployment.plan is not None else iter(())
+    blamed = next(
+        (step for step in steps if not step.soft and step.verb not in ("serve", "silent", "migrate_up")), None
+    )
+    if blamed is None:
+        return ""
+    name = blamed.part.partition(":")[2]
+    return next((part for part in bad.parts if part == blamed.part or (name and part == f"function:{name}")), "")
+
+
 def _condemn(command: Replan, view: View, bad: int, good: int | None) -> Iterator[tuple[int | None, ev.Body]]:
     """Say what is known of the release that is left; what failed is not deployed again by automation."""
     if command.cause in ("aborted", "unjournaled"):
@@ -98,5 +114,6 @@ def _condemn(command: Replan, view: View, bad: int, good: int | None) -> Iterato
         yield None, ev.Judged(bad, "undecided", "timed", command.why)
     elif view.state.verdict(bad).name != "bad":
         yield None, ev.Judged(bad, "bad", "veto", command.why)
-    content = content_to_quarantine(view.release_of(bad), view.release_of(good) if good else None)
+    part = view.state.verdict(bad).part or _to_blame(view.state.deployments[command.deployment], view.release_of(bad))
+    content = content_to_quarantine(view.release_of(bad), view.release_of(good) if good else None, part)
     yield None, ev.Quarantined(bad, content, command.why)

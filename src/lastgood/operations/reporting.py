@@ -15,7 +15,7 @@ from lastgood.operations.world import View
 from lastgood.ports import ProxyState, Stamp
 from lastgood.release import events as ev
 from lastgood.release.engine import confirm_left_s, watched_s
-from lastgood.release.ledger import live_now
+from lastgood.release.ledger import held_by, known_good_ones, live_now
 from lastgood.release.plan import Plan
 from lastgood.release.release import Release
 from lastgood.release.state import Carried, Deployment
@@ -60,7 +60,7 @@ def release(number: int, view: View) -> dict[str, Any]:
         "live": number == live_now(view.state),
         "lived": number in view.state.met,
         "tags": sorted(name for name, tagged in view.state.tags.items() if tagged == number),
-        "held": any(key in view.state.quarantine for key in made.parts.items()),
+        "held": held_by(view.state, made) is not None,
     }
 
 
@@ -176,7 +176,7 @@ def status(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> dict[
         "unknown": sorted(view.observed.unknown),
         "unjournaled": unjournaled,
         "notes": notes(view)[:3],
-        "known_good": [number for number in view.state.releases if view.state.verdict(number).name == "good"][-5:],
+        "known_good": known_good_ones(view.state, view.release_of)[-5:],
     }
 
 

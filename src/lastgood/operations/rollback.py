@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lastgood.errors import Conflict, Refused, UsageError
 from lastgood.operations.deploy import supersede
 from lastgood.operations.replan import revert_of
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
-from lastgood.release.ledger import Choice, content_to_quarantine, leaving_now, resolve_target
+from lastgood.release.ledger import Choice, content_to_quarantine, held_by, leaving_now, resolve_target
 from lastgood.release.plan import Plan, Refusal
 from lastgood.release.planner import Wanted, make_plan
 from lastgood.release.release import Release, only_schema, same_content
@@ -21,7 +22,8 @@ from lastgood.stamp import elapsed_s
 class RollbackAsk:
     """Where to, and what a person accepts on the way.
 
-    ``losses`` are what the way back gives up (``LOOSENS ...``), worked out by whoever prepared the request.
+    With ``examine`` nothing is begun that has to start something; the answer says so, and whoever asked looks whether
+    it could be started. ``accept_blocked`` tries it all the same.
     """
 
     by: str
@@ -33,6 +35,8 @@ class RollbackAsk:
     with_schema: bool = False
     keep_schema: bool = False
     accept_loss: bool = False
+    accept_blocked: bool = False
+    examine: bool = False
     basis: str | None = None
 
 
@@ -132,6 +136,8 @@ def rollback(ask: RollbackAsk, commit: CommitOf, loosens: Loosens, view: View) -
     """Begin the way back; what is under way is superseded."""
     planned = plan_rollback(ask, view, commit)
     _refuse_loosening(ask, planned, loosens)
+    if (first := must_start(ask, planned)) is not None:
+        return Outcome((), first)
     source, target, number = planned.source, planned.target, planned.plan.deployment
     requested = ev.Requested("rollback", target.number, source.number, ask.by, ask.why, supersedes=view.state.active)
     events = [*supersede(view.state, number), (number, requested), (number, ev.Planned(planned.plan))]
@@ -151,6 +157,12 @@ def rollback(ask: RollbackAsk, commit: CommitOf, loosens: Loosens, view: View) -
         "no_revert_commit": _why_no_revert(ask, planned),
     }
     return Outcome(tuple(events), answer)
+
+
+def must_start(ask: RollbackAsk, planned: Planned) -> Mapping[str, Any] | None:
+    """The answer of one that is to be examined first, None where there is nothing to start."""
+    starts = ask.examine and any(step.verb == "start" for step in planned.plan.steps)
+    return {"starts": True} if starts else None
 
 
 def _why_no_revert(ask: RollbackAsk, planned: Planned) -> str | None:
@@ -177,7 +189,7 @@ def _refuse_loosening(ask: RollbackAsk, planned: Planned, loosens: Loosens) -> N
 
 def _chosen_again(view: View, target: Release, number: int) -> list[tuple[int | None, ev.Body]]:
     """A person who chooses a release lifts its quarantine; that it was bad stays in the history, it is unproven now."""
-    if not any(key in view.state.quarantine for key in target.parts.items()):
+    if held_by(view.state, target) is None:
         return []
     why = f"chosen again by d{number}"
     lifted: list[tuple[int | None, ev.Body]] = [(None, ev.Quarantined(target.number, target.parts, why, lifted=True))]

@@ -9,7 +9,7 @@ from lastgood.operations.again import deploy_again
 from lastgood.operations.replan import once_more
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
-from lastgood.release.ledger import content_to_quarantine, previous
+from lastgood.release.ledger import content_to_quarantine, held_by, previous
 from lastgood.release.release import GATEWAY
 from lastgood.release.state import Deployment
 
@@ -101,7 +101,7 @@ def mark(release: int, verdict: ev.VerdictName, by: str, why: str, view: View) -
         before = previous(view.state, release)
         content = content_to_quarantine(made, view.release_of(before) if before else None)
         events.append((None, ev.Quarantined(release, content, evidence)))
-    elif any(key in view.state.quarantine for key in made.parts.items()):
+    elif held_by(view.state, made) is not None:
         events.append((None, ev.Quarantined(release, made.parts, evidence, lifted=True)))
     return Outcome(tuple(events), {"release": release, "verdict": verdict})
 

@@ -14,6 +14,7 @@ from lastgood.config.diff import diff
 from lastgood.errors import LastgoodError, Unavailable, UsageError
 from lastgood.operations import reporting, steer
 from lastgood.operations.alerting import heed, read_alerts
+from lastgood.operations.back import WayBackAsked
 from lastgood.operations.comparisons import Comparisons
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import Schemas
@@ -22,14 +23,14 @@ from lastgood.operations.drafting import Drafted, Drafting
 from lastgood.operations.drilling import DrillAsk, last_drill, where_to
 from lastgood.operations.drilling import begin as begin_drill
 from lastgood.operations.loop import Loop
-from lastgood.operations.only import Shelf, plan_only, rollback_only
+from lastgood.operations.only import Shelf, plan_only
 from lastgood.operations.proofs import proofs_of, refuse_unproven, with_proofs
 from lastgood.operations.references import WhyUnusable, unusable, unusable_clients
 from lastgood.operations.rehearsing import Coming, Rehearsing, Trials, WayBack, refuse_blocked, refuse_blocked_drill
 from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
-from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback, rollback_by_itself
+from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback_by_itself
 from lastgood.operations.rulings import JUDGE
-from lastgood.operations.schema_losses import losses_or_why_not, may_go_down, refuse_losses, schema_losses, stays_ahead
+from lastgood.operations.schema_losses import losses_or_why_not, stays_ahead
 from lastgood.operations.terms import first_share, past_of, promised, terms_for
 from lastgood.operations.verdicts import explain
 from lastgood.operations.world import Outcome, View
@@ -193,16 +194,9 @@ class Verbs:
     # --- back --------------------------------------------------------------------------------------------------
 
     async def rollback(self, ask: RollbackAsk) -> dict[str, Any]:
-        """Begin the way back; where the schema goes too, what that would lose is counted first."""
-        if ask.only is not None:
-            return dict(await self.loop.ask(partial(rollback_only, ask, commit=self._commit, shelf=self._shelf())))
-        view = self.loop.view()
-        if may_go_down(view.observed):  # where none can, planning twice would only lengthen an outage
-            planned = plan_rollback(ask, view, self._commit)
-            if any(step.verb == "migrate_down" for step in planned.plan.steps):
-                losses = await asyncio.to_thread(schema_losses, planned, self.configurations, self.schemas)
-                refuse_losses(losses, planned.plan, accept_loss=ask.accept_loss)
-        return dict(await self.loop.ask(partial(rollback, ask, self._commit, self._loosens)))
+        """Begin the way back; what it would lose or could not start is found out first."""
+        sources = (self.configurations, self.schemas, self._commit, self._loosens, self._shelf)
+        return await WayBackAsked(self.loop, *sources, self.why_not_startable).begin(ask)
 
     async def plan_rollback(self, ask: RollbackAsk) -> dict[str, Any]:
         """REVERTS, KEEPS, LOOSENS and BLOCKED, before anything moves."""

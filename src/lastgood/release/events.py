@@ -66,13 +66,14 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What is known of a release now, on which basis, with the evidence."""
+    """What is known of a release now, on which basis, with the evidence; ``part`` is to blame, where that is plain."""
 
     release: int
     verdict: VerdictName
     basis: Basis
     evidence: str = ""
     by: str = "lastgood"
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)

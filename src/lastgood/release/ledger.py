@@ -32,6 +32,9 @@ def known_good(state: State, release_of: ReleaseOf, *, leaving: int | None) -> C
         if leaving is not None and number > leaving:
             continue
         verdict = state.verdict(number)
+        if verdict.name == "good" and (bad := held_by(state, release_of(number))) is not None:
+            skipped.append((number, f"good, but it contains what made r{bad} bad"))
+            continue
         if verdict.name == "good":
             return Choice(number, f"known good ({verdict.basis}: {verdict.evidence})", tuple(skipped))
         if number in state.lived:
@@ -43,6 +46,12 @@ def known_good(state: State, release_of: ReleaseOf, *, leaving: int | None) -> C
         f"no release is known good; r{before} was live before, it is {state.verdict(before).name}",
         next=f"lastgood rollback previous   (or first: lastgood mark r{before} good)",
     )
+
+
+def known_good_ones(state: State, release_of: ReleaseOf) -> list[int]:
+    """Every release that a rollback may lead to by itself, the newest last."""
+    good = (number for number in state.releases if state.verdict(number).name == "good")
+    return [number for number in good if held_by(state, release_of(number)) is None]
 
 
 def previous(state: State, leaving: int | None) -> int | None:
@@ -111,19 +120,20 @@ def _nth_before(state: State, number: int, back: int) -> int:
 
 
 def held_by(state: State, release: Release) -> int | None:
-    """The bad release whose content this one contains, None when it may be deployed by automation."""
-    for part, digest in release.parts.items():
-        if (bad := state.quarantine.get((part, digest))) is not None:
-            return bad
-    return None
+    """The bad release of which this one contains all that made it bad, None when automation may deploy it."""
+    bad = (number for number, held in sorted(state.quarantine.items()) if held.items() <= release.parts.items())
+    return next(bad, None)
 
 
-def content_to_quarantine(bad: Release, good: Release | None) -> dict[str, str]:
-    """What made a release bad: its content in every part in which it differs from what was good.
+def content_to_quarantine(bad: Release, good: Release | None, part: str = "") -> dict[str, str]:
+    """What made a release bad: its content in the part to blame, else in all in which it differs from what was good.
 
-    A schema counts only where nothing else differs: its scripts stay in every later commit, for they stay applied.
+    All of it together: a commit that mends one of several parts is another one, and is judged itself. A schema counts
+    only where nothing else differs: its scripts stay in every later commit, for they stay applied.
     """
     found = {part: bad.parts[part] for part in changed_parts(good, bad) if part in bad.parts}
+    if part in found:
+        return {part: found[part]}
     return {part: made for part, made in found.items() if not part.startswith("database:")} or found
 
 

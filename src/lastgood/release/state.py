@@ -36,6 +36,7 @@ class Verdict:
     basis: ev.Basis | None = None
     evidence: str = ""
     at: Stamp | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class State:
     ``live`` is the release the last ended deployment left; ``served`` the arguments of the newest gateway step that was
     started, ``accepted`` of the newest that ended: after a crash the proxies are brought to ``served`` again. ``lived``
     are the releases deployments ended at, in order; ``met`` those that any request can have met. ``held`` maps parts
-    that automation leaves alone to the release that holds them.
+    that automation leaves alone to the release that holds them. ``quarantine`` maps bad releases to what made them so.
     """
 
     seq: int = 0
@@ -108,7 +109,7 @@ class State:
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
     measured: Mapping[int, ev.Measured] = field(default_factory=dict)
     tags: Mapping[str, int] = field(default_factory=dict)
-    quarantine: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    quarantine: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
     lived: tuple[int, ...] = ()
     met: frozenset[int] = frozenset()
@@ -136,7 +137,7 @@ def evolve(state: State, event: ev.Event) -> State:
         case ev.Released(release=release):
             return replace(state, releases=(*state.releases, release))
         case ev.Judged() as judged:
-            verdict = Verdict(judged.verdict, judged.basis, judged.evidence, event.at)
+            verdict = Verdict(judged.verdict, judged.basis, judged.evidence, event.at, judged.part)
             return replace(state, verdicts={**state.verdicts, judged.release: verdict})
         case ev.Measured() as measured:
             return replace(state, measured={**state.measured, measured.release: measured})
@@ -161,11 +162,15 @@ def fold(events: Iterable[ev.Event], state: State | None = None) -> State:
     return state
 
 
-def _quarantined(before: Mapping[tuple[str, str], int], body: ev.Quarantined) -> dict[tuple[str, str], int]:
-    content = set(body.content.items())
+def _quarantined(before: Mapping[int, Mapping[str, str]], body: ev.Quarantined) -> dict[int, Mapping[str, str]]:
+    """What is found again of a release that is held already only narrows it down: the part to blame stays."""
     if body.lifted:
-        return {key: release for key, release in before.items() if key not in content}
-    return {**before, **dict.fromkeys(content, body.release)}
+        return {release: held for release, held in before.items() if not held.items() <= body.content.items()}
+    if not body.content:
+        return dict(before)
+    known = before.get(body.release)
+    narrower = known is not None and known.items() <= body.content.items()
+    return dict(before) if narrower else {**before, body.release: body.content}
 
 
 def _deployed(state: State, event: ev.Event) -> State:

@@ -37,6 +37,9 @@ def rollback(
     with_schema: WithSchema = False,
     keep_schema: KeepSchema = False,
     accept_loss: AcceptLoss = False,
+    accept_blocked: Annotated[
+        bool, typer.Option("--accept-blocked", help="Try it even where something could not be started.")
+    ] = False,
     no_revert_commit: Annotated[
         bool,
         typer.Option("--no-revert-commit", help="Leave Git alone; a branch that is followed still has the bad commit."),
@@ -59,6 +62,7 @@ def rollback(
             "with_schema": with_schema or None,
             "keep_schema": keep_schema or None,
             "accept_loss": accept_loss or None,
+            "accept_blocked": accept_blocked or None,
             "revert_commit": not no_revert_commit,
             "basis": basis,
         }

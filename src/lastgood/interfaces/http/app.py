@@ -76,6 +76,7 @@ class RollbackBody(Body):
     with_schema: bool = False
     keep_schema: bool = False
     accept_loss: bool = False
+    accept_blocked: bool = False
     basis: str | None = None
 
 
