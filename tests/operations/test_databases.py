@@ -272,6 +272,20 @@ async def test_what_is_kept_is_not_lost_in_either_direction(site: Site) -> None:
     assert site.sql("SELECT id, price FROM goods") == [(1, 3), (2, None)]
 
 
+async def test_what_a_down_puts_aside_is_no_loss_of_the_rows_beside_it(site: Site) -> None:
+    """Its proof compares the rows of a table that has the column twice: as it was, and put aside by the way down."""
+    site.section = KEPT_SECTION
+    await site.deploy(ONE)
+    site.sql("INSERT INTO goods DEFAULT VALUES")
+    await site.deploy(TWO, "/two")
+    assert site.shop.state.live == 2
+    site.sql("UPDATE goods SET price = 7")
+    await site.back(replace(BACK, with_schema=True))
+    assert "price" not in site.columns()
+    await site.deploy(TWO, "/three")
+    assert site.sql("SELECT id, price FROM goods") == [(1, 7)], "and comes back with its values"
+
+
 async def test_what_is_kept_goes_for_good_when_no_kept_release_needs_it(site: Site) -> None:
     site.section = KEPT_SECTION
     await site.deploy(TWO)

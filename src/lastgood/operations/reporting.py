@@ -257,7 +257,11 @@ def report(found: Deployment, events: Iterable[ev.Event], changes: Iterable[Chan
         **deployment(found, view),
         "changes": [change(one) for one in changes],
         "left": _left(found),
-        "timeline": [{"at": moment(event.at), "seq": event.seq, **_told(event.body)} for event in events],
+        "timeline": [
+            {"at": moment(event.at), "seq": event.seq, **_told(event.body)}
+            for event in events
+            if event.body != ev.Doubted("")
+        ],
     }
 
 

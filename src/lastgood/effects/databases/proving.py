@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from lastgood.database.fingerprint import compare
+from lastgood.database.keeping import KEPT
 from lastgood.database.migration import History, Migration, Script
 from lastgood.database.proof import Proof, Rehearsal, Rows, digest_of_scripts, judge
 from lastgood.database.standing import plan_up
@@ -228,10 +229,11 @@ def run_plainly(session: Session, script: Script, managing: Managing | None = No
 
 
 def read_rows(session: Session) -> Rows:
-    """Up to 5,000 rows of every table, without regard to the order of rows and columns."""
+    """Up to 5,000 rows of every table, without regard to the order of rows and columns, and to what is put aside."""
     names: dict[str, list[str]] = {}
     for column in session.columns():
-        names.setdefault(column.table, []).append(column.name)
+        if not column.name.startswith(KEPT):
+            names.setdefault(column.table, []).append(column.name)
     return {
         table: Counter(tuple(zip(sorted(own), row, strict=True)) for row in session.rows(table, sorted(own), _COMPARED))
         for table, own in sorted(names.items())

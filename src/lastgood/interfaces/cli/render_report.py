@@ -18,6 +18,7 @@ _SHOWN = {
     "Confirmed": ("by", "extend_s"),
     "Promoted": ("by",),
     "Paused": ("by",),
+    "Doubted": ("why",),
     "AbortAsked": ("by", "why"),
     "Superseded": ("by",),
     "Halted": ("why", "choices"),
@@ -28,6 +29,7 @@ _WORDS = {
     "Planned": "planned",
     "StepStarted": "begins",
     "StepEnded": "ends",
+    "Doubted": "the judge speaks against more requests",
     "AbortAsked": "abort asked for",
 }
 

@@ -69,13 +69,14 @@ functions:
     runtime: python
     strategy: { blue_green: { keep_old: 3m } }
 databases:
-  main: { url: "sqlite:///data/shop.db", migrations: migrations }
+  main: { url: "sqlite:///data/shop.db", migrations: migrations, keep_dropped: true }
 bake: { for: %(bake)s }
 """
 JUDGED = "2m, warm_up: 1s, at_least: 5s, clusters: 1, objectives: [{ errors: { not_worse_than: baseline } }]"
+BREAKS = "-- lastgood:breaks every order must have its note by now, and the code before writes none"
 MIGRATIONS = {
     "0001_orders": ("CREATE TABLE orders (id integer PRIMARY KEY, made_by text NOT NULL);", "DROP TABLE orders;"),
-    "0002_note": ("ALTER TABLE orders ADD COLUMN note text;", "ALTER TABLE orders DROP COLUMN note;"),
+    "0002_note": (f"{BREAKS}\nALTER TABLE orders ADD COLUMN note text;", "ALTER TABLE orders DROP COLUMN note;"),
 }
 
 
