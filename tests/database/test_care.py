@@ -61,7 +61,7 @@ def test_what_a_killed_run_left_is_finished(session: PostgresqlSession) -> None:
     books = Books(session)
     books.open()
     (migration,) = history.migrations
-    books.begin_up(migration, None, None, "applying")
+    books.begin_up(migration, None, None)
     session.execute("CREATE TABLE a (x int)")
     books.mark(migration, "up", 0, "done")
     books.mark(migration, "up", 1, "started")

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -104,7 +104,11 @@ class Migration:
         return None
 
 
-def version_key(version: str) -> tuple[int, int, str]:
+VersionKey = tuple[int, int, str]
+
+
+@lru_cache(4096)
+def version_key(version: str) -> VersionKey:
     """Order and identity of versions: ``001`` and ``1`` are one, diesel's dashes do not count, numbers come first."""
     plain = re.sub(r"[-_.]", "", version)
     return (0, int(plain), "") if plain.isdigit() else (1, 0, version)
@@ -125,9 +129,14 @@ class History:
     notes: tuple[str, ...] = ()
 
     @cached_property
-    def by_key(self) -> Mapping[tuple[int, int, str], Migration]:
+    def by_key(self) -> Mapping[VersionKey, Migration]:
         """Migrations by :func:`version_key`."""
         return {version_key(migration.version): migration for migration in self.migrations}
+
+    @cached_property
+    def places(self) -> Mapping[VersionKey, int]:
+        """Where each stands in the order, by :func:`version_key`."""
+        return {version_key(migration.version): place for place, migration in enumerate(self.migrations)}
 
     def find(self, version: str) -> Migration | None:
         """The migration of a version, however its number is written."""

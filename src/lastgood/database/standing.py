@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lastgood.database.migration import NOTHING, History, Migration, Script, version_key
+from lastgood.database.migration import NOTHING, History, Migration, Script, VersionKey, version_key
 from lastgood.errors import Refused
 
 State = Literal["applied", "applying", "reverting"]
@@ -103,8 +103,9 @@ def plan_up(
             raise Refused(f"no migration has the version {to}", next=f"the newest one is {history.newest}")
         wanted = wanted[: wanted.index(target) + 1]
     pending = [migration for migration in wanted if version_key(migration.version) not in done]
-    for migration in pending if not out_of_order else ():
-        later = _applied_after(migration, history, applied)
+    keyed = [(version_key(row.version), row) for row in applied]
+    for migration in pending if keyed and not out_of_order else ():
+        later = _applied_after(version_key(migration.version), history.places, keyed)
         if later is not None:
             raise Refused(
                 f"{migration.label} is not applied, but {later.migration.label} which comes after it is",
@@ -114,11 +115,10 @@ def plan_up(
     return tuple(Move("up", migration) for migration in pending)
 
 
-def _applied_after(migration: Migration, history: History, applied: Sequence[Applied]) -> Applied | None:
-    place = {version_key(m.version): position for position, m in enumerate(history.migrations)}
-    mine = version_key(migration.version)
-    for row in applied:
-        key = version_key(row.version)
+def _applied_after(
+    mine: VersionKey, place: Mapping[VersionKey, int], applied: Sequence[tuple[VersionKey, Applied]]
+) -> Applied | None:
+    for key, row in applied:
         if key in place and place[key] > place[mine]:
             return row
         if key not in place and key[0] == mine[0] == 0 and key > mine:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from lastgood.database.fingerprint import Fingerprint
 from lastgood.database.keeping import Thing
-from lastgood.database.migration import History, Migration, migration_of, record_of
+from lastgood.database.migration import NOTHING, History, Migration, migration_of, record_of
 from lastgood.database.standing import Applied, State
 from lastgood.effects.databases.session import Session
 from lastgood.errors import Damaged
@@ -55,6 +55,9 @@ class Books:
     def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._session.query(sql.replace("{p}", self._session.prefix), *values)
 
+    def _write(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        self._session.write(*((sql.replace("{p}", self._session.prefix), values) for sql, values in statements))
+
     def open(self) -> None:
         """Create the tables where they are missing."""
         if self._there and self._session.has_books("aside"):
@@ -83,6 +86,11 @@ class Books:
         rows = self._query("SELECT version, state FROM {p}migrations ORDER BY seq")
         return tuple((version, state) for version, state in rows)
 
+    def newest(self) -> str:
+        """The newest applied version, ``"0"`` for none."""
+        found = self.versions()
+        return found[-1][0] if found else NOTHING
+
     def _applied(self, row: tuple[Any, ...]) -> Applied:
         seq, version, record, up_digest, state, before, after, release, adopted = row
         migration = migration_of(json.loads(record))
@@ -94,33 +102,44 @@ class Books:
             )
         return Applied(seq, migration, state, before, after, release, adopted)
 
-    def begin_up(self, migration: Migration, before: str | None, release: str | None, state: State) -> None:
-        """Enter a migration; state ``applied`` when the same transaction holds its script."""
+    def begin_up(self, migration: Migration, before: str | None, release: str | None) -> None:
+        """Enter a migration whose script no transaction holds: it is under way."""
+        self._write(self._entry(migration, "applying", before, None, release))
+
+    def enter_up(
+        self, migration: Migration, before: str | None, after: str | None, release: str | None, took_ms: int
+    ) -> None:
+        """Enter a migration whose script the same transaction holds, and its line in the log, in one round trip."""
+        self._write(self._entry(migration, "applied", before, after, release), _line(migration, "up", took_ms, release))
+
+    def _entry(
+        self, migration: Migration, state: State, before: str | None, after: str | None, release: str | None
+    ) -> tuple[str, tuple[Any, ...]]:
         (record,) = record_of(History(self._session.dialect, (migration,)))["migrations"]
-        self._query(
+        return (
             "INSERT INTO {p}migrations (seq, version, name, record, up_digest, down_digest, state, before_image,"
-            " release, at) SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ?, CAST(CURRENT_TIMESTAMP AS text)"
-            " FROM {p}migrations",
-            migration.version,
-            migration.name,
-            json.dumps(record),
-            migration.up.digest,
-            migration.down.digest if migration.down else None,
-            state,
-            before,
-            release,
+            " after_image, release, at) SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " CAST(CURRENT_TIMESTAMP AS text) FROM {p}migrations",
+            (
+                migration.version,
+                migration.name,
+                json.dumps(record),
+                migration.up.digest,
+                migration.down.digest if migration.down else None,
+                state,
+                before,
+                after,
+                release,
+            ),
         )
 
     def adopt(self, migration: Migration, tool: str, after: str | None) -> None:
         """Enter a migration that another tool applied."""
-        self.begin_up(migration, None, None, "applied")
-        self._query(
-            "UPDATE {p}migrations SET adopted_from = ?, after_image = ? WHERE version = ?",
-            tool,
-            after,
-            migration.version,
+        self._write(
+            self._entry(migration, "applied", None, after, None),
+            ("UPDATE {p}migrations SET adopted_from = ? WHERE version = ?", (tool, migration.version)),
+            _line(migration, "adopted", 0),
         )
-        self.note(migration, "adopted", 0)
 
     def set_state(self, migration: Migration, state: State) -> None:
         """Say that a migration is half way."""
@@ -128,10 +147,11 @@ class Books:
 
     def end_up(self, migration: Migration, after: str | None) -> None:
         """Say that a migration is applied, and what the schema looks like now."""
-        self._query(
-            "UPDATE {p}migrations SET state = 'applied', after_image = ? WHERE version = ?", after, migration.version
+        version = migration.version
+        self._write(
+            ("UPDATE {p}migrations SET state = 'applied', after_image = ? WHERE version = ?", (after, version)),
+            ("DELETE FROM {p}progress WHERE version = ?", (version,)),
         )
-        self._query("DELETE FROM {p}progress WHERE version = ?", migration.version)
 
     def set_after(self, version: str, after: str) -> None:
         """Note what the schema looks like with this version as the newest."""
@@ -139,8 +159,11 @@ class Books:
 
     def end_down(self, migration: Migration) -> None:
         """Forget a migration that was undone; the log keeps that it was there."""
-        self._query("DELETE FROM {p}migrations WHERE version = ?", migration.version)
-        self._query("DELETE FROM {p}progress WHERE version = ?", migration.version)
+        self._write(*_gone(migration))
+
+    def leave_down(self, migration: Migration, took_ms: int, release: str | None) -> None:
+        """Forget a migration that was undone, and add the line to the log, in one round trip."""
+        self._write(*_gone(migration), _line(migration, "down", took_ms, release))
 
     def clear_progress(self, migration: Migration) -> None:
         """Forget how far a script got."""
@@ -172,16 +195,7 @@ class Books:
 
     def note(self, migration: Migration, what: str, took_ms: int, release: str | None = None) -> None:
         """Add a line to the log."""
-        self._query(
-            "INSERT INTO {p}log (seq, version, name, what, digest, release, took_ms, at)"
-            " SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, CAST(CURRENT_TIMESTAMP AS text) FROM {p}log",
-            migration.version,
-            migration.name,
-            what,
-            migration.up.digest,
-            release,
-            took_ms,
-        )
+        self._write(_line(migration, what, took_ms, release))
 
     def kept(self) -> tuple[Kept, ...]:
         """What is put aside, oldest first."""
@@ -222,3 +236,19 @@ class Books:
         names = ("seq", "version", "name", "what", "digest", "release", "took_ms", "at")
         rows = self._query(f"SELECT {', '.join(names)} FROM {{p}}log ORDER BY seq") if self._there else []  # noqa: S608
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _line(migration: Migration, what: str, took_ms: int, release: str | None = None) -> tuple[str, tuple[Any, ...]]:
+    return (
+        "INSERT INTO {p}log (seq, version, name, what, digest, release, took_ms, at)"
+        " SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, CAST(CURRENT_TIMESTAMP AS text) FROM {p}log",
+        (migration.version, migration.name, what, migration.up.digest, release, took_ms),
+    )
+
+
+def _gone(migration: Migration) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    version = (migration.version,)
+    return (
+        ("DELETE FROM {p}migrations WHERE version = ?", version),
+        ("DELETE FROM {p}progress WHERE version = ?", version),
+    )

@@ -63,7 +63,7 @@ class PostgresqlSession:
             raise Unavailable(
                 f"cannot connect: {words}", where=self.place, next="check server, role and password"
             ) from None
-        self._guard(self.reset)
+        self.reset()
 
     def _guard(self, call: Any) -> Any:
         try:
@@ -91,6 +91,16 @@ class PostgresqlSession:
         found: list[tuple[Any, ...]] = self._guard(call)
         return found
 
+    def write(self, *statements: tuple[str, Sequence[Any]]) -> None:
+        """Run statements of our own that answer nothing, in one round trip: their values are written into the text."""
+
+        def call() -> None:
+            cursor = psycopg.ClientCursor(self._connection)
+            texts = [cursor.mogrify(sql.replace("%", "%%").replace("?", "%s").encode(), vs) for sql, vs in statements]
+            self._connection.execute(";".join(texts).encode())
+
+        self._guard(call)
+
     def begin(self) -> None:
         """Begin a transaction."""
         self._go_on()
@@ -112,14 +122,13 @@ class PostgresqlSession:
     def reset(self) -> None:
         """Role, search path and all settings back to what the role has, then our time limits."""
         lock_ms, statement_ms = int(self.limits.lock_timeout_s * 1000), int(self.limits.statement_timeout_s * 1000)
-        for sql in (
-            "RESET SESSION AUTHORIZATION",
-            "RESET ALL",
-            f"SET lock_timeout = {lock_ms}",
-            f"SET statement_timeout = {statement_ms}",
-            "SET idle_in_transaction_session_timeout = 0",
-        ):
-            self._connection.execute(sql.encode())
+        self.write(
+            ("RESET SESSION AUTHORIZATION", ()),
+            ("RESET ALL", ()),
+            (f"SET lock_timeout = {lock_ms}", ()),
+            (f"SET statement_timeout = {statement_ms}", ()),
+            ("SET idle_in_transaction_session_timeout = 0", ()),
+        )
 
     @contextmanager
     def lock(self) -> Iterator[None]:

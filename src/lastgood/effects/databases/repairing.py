@@ -36,7 +36,7 @@ def repair(session: Session, settle: str | None = None, report: Callable[[str], 
     try:
         with session.lock():
             books = Books(session)
-            resumed = resume(session, books, settle, report)
+            resumed = resume(session, books, books.applied(), settle, report)
             for name in session.invalid_indexes():
                 if name.strip('"').rstrip("0123456789").endswith(("_ccnew", "_ccold")):
                     session.execute(f"DROP INDEX CONCURRENTLY {name}")

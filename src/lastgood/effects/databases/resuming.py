@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lastgood.database.migration import Script
 from lastgood.database.standing import Applied
@@ -33,9 +33,15 @@ def _nothing_happened(books: Books, run: Run) -> None:
         books.clear_progress(run.migration)
 
 
-def resume(session: Session, books: Books, settle: str | None, report: Callable[[str], None]) -> str | None:
+def resume(
+    session: Session,
+    books: Books,
+    applied: Sequence[Applied],
+    settle: str | None,
+    report: Callable[[str], None],
+) -> str | None:
     """Finish what a killed runner left, or revert it when nothing had taken effect; says which."""
-    for row in books.applied():
+    for row in applied:
         if row.state != "applied":
             said = _resume_one(session, books, row, settle)
             report(said)

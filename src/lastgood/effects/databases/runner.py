@@ -5,7 +5,7 @@ Every function takes an open session. What it does not refuse it does whole, or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -153,15 +153,16 @@ def up(
         with session.lock():
             books = Books(session)
             books.open()
-            resumed = resume(session, books, agreed.settle, report)
             applied = books.applied()
+            resumed = resume(session, books, applied, agreed.settle, report)
+            applied = books.applied() if resumed else applied
             moves = plan_up(history, applied, to, out_of_order=agreed.out_of_order)
             if not moves:
                 return Outcome(version_of(applied), version_of(applied), (), resumed)
             _refuse_drift(session, books, applied, agreed)
             _refuse_foreseen(session, moves, agreed)
             _up_all(session, books, moves, agreed, release, report)
-            return Outcome(version_of(applied), version_of(books.applied()), moves, resumed)
+            return Outcome(version_of(applied), books.newest(), moves, resumed)
     except SqlFailure as failure:
         raise explain(failure, session.place) from None
 
@@ -175,25 +176,27 @@ def _up_all(
     report: Callable[[str], None],
 ) -> None:
     images: list[str | None] = [books.keep_image(session.fingerprint())]
+    kept = frozenset(one.version for one in books.kept())
     for position, move in enumerate(moves):
         migration = move.migration
         take = len(moves) <= _IMAGES or position == len(moves) - 1
         report(f"up {migration.label}")
 
         def finish(took_ms: int, move: Move = move, before: str | None = images[-1], take: bool = take) -> None:
-            if move.migration.up.transactional:
-                books.begin_up(move.migration, before, release, "applying")
             after = books.keep_image(session.fingerprint()) if take else None
             images.append(after)
-            books.end_up(move.migration, after)
-            books.note(move.migration, "up", took_ms, release)
+            if move.migration.up.transactional:
+                books.enter_up(move.migration, before, after, release, took_ms)
+            else:
+                books.end_up(move.migration, after)
+                books.note(move.migration, "up", took_ms, release)
 
-        managing = _managing(session, books, move, agreed, release)
+        managing = _managing(session, books, move, agreed, release, kept)
         run = Run(migration, migration.up, "up", finish, managing)
         if migration.up.transactional:
             run_together(session, [run], accept_loss=agreed.loss)
         else:
-            books.begin_up(migration, images[-1], release, "applying")
+            books.begin_up(migration, images[-1], release)
             run_carefully(session, books, run, agreed.settle)
 
 
@@ -216,19 +219,21 @@ def down(
         with session.lock():
             books = Books(session)
             books.open()
-            resumed = resume(session, books, agreed.settle, report)
             applied = books.applied()
+            resumed = resume(session, books, applied, agreed.settle, report)
+            applied = books.applied() if resumed else applied
             moves = plan_down(history, applied, to, use=agreed.use)
             if not moves:
                 return Outcome(version_of(applied), version_of(applied), (), resumed)
             _refuse_drift(session, books, applied, agreed)
             _refuse_foreseen(session, moves, agreed)
-            for group in _groups(moves, alone=agreed.keep or bool(books.kept())):
-                _down_group(session, books, group, agreed, release, report)
+            kept = frozenset(one.version for one in books.kept())
+            for group in _groups(moves, alone=agreed.keep or bool(kept)):
+                _down_group(session, books, group, agreed, release, report, kept)
             first = applied[len(applied) - len(moves)]
             wanted = books.image(first.before)
             found = compare(wanted, session.fingerprint()) if wanted else None
-            return Outcome(version_of(applied), version_of(books.applied()), moves, resumed, found)
+            return Outcome(version_of(applied), books.newest(), moves, resumed, found)
     except SqlFailure as failure:
         raise explain(failure, session.place) from None
 
@@ -252,10 +257,10 @@ def _down_group(
     agreed: Consent,
     release: str | None,
     report: Callable[[str], None],
+    kept: Set[str],
 ) -> None:
     def finish(took_ms: int, move: Move) -> None:
-        books.end_down(move.migration)
-        books.note(move.migration, "down", took_ms, release)
+        books.leave_down(move.migration, took_ms, release)
 
     runs = [
         Run(
@@ -263,7 +268,7 @@ def _down_group(
             move.script,
             "down",
             partial(finish, move=move),
-            _managing(session, books, move, agreed, release),
+            _managing(session, books, move, agreed, release, kept),
         )
         for move in group
     ]
@@ -285,10 +290,10 @@ def _without_kept(script: Script, session: Session) -> Script:
 
 
 def _managing(
-    session: Session, books: Books, move: Move, agreed: Consent, release: str | None
+    session: Session, books: Books, move: Move, agreed: Consent, release: str | None, kept: Set[str]
 ) -> Callable[[], Managing] | None:
-    """Managed mode, where it was asked for or something of this migration is kept."""
-    if not agreed.keep and not any(kept.version == move.migration.version for kept in books.kept()):
+    """Managed mode, where it was asked for or something of this migration is kept (versions, read once)."""
+    if not agreed.keep and move.migration.version not in kept:
         return None
     return partial(Managing, session, books, move.migration, release, keep=agreed.keep)
 

@@ -67,6 +67,10 @@ class Session(Protocol):
         """Run one statement of our own; ``?`` stands for a value."""
         ...
 
+    def write(self, *statements: tuple[str, Sequence[Any]]) -> None:
+        """Run statements of our own that answer nothing, ``?`` for each value, in one round trip."""
+        ...
+
     def begin(self) -> None:
         """Begin a transaction that may write."""
         ...

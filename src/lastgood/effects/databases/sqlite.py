@@ -90,6 +90,11 @@ class SqliteSession:
         """Run one statement of our own; ``?`` stands for a value."""
         return self._run(sql, values)
 
+    def write(self, *statements: tuple[str, Sequence[Any]]) -> None:
+        """Run statements of our own that answer nothing."""
+        for sql, values in statements:
+            self._run(sql, values)
+
     def begin(self) -> None:
         """Take the write lock at once: a later upgrade could fail half way."""
         self._go_on()
