@@ -32,6 +32,7 @@ NAMES = (
     "peers",
     "judgement",
     "healthy",
+    "live",
 )
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 

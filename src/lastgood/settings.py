@@ -74,12 +74,20 @@ def _root(start: Path) -> Path | None:
     return None
 
 
+def _hide(state: Path) -> None:
+    """Keep all of it out of Git, in a clone and in a project that nobody initialised, too: it holds secrets."""
+    ignored = state / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n")
+
+
 def prepare(places: Places) -> None:
-    """Make the state folders, readable by nobody else."""
+    """Make the state folders, readable by nobody else and invisible to Git."""
     try:
         for folder in (places.state, places.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(places.state, 0o700)
+        _hide(places.state)
     except OSError as error:
         raise Unavailable(
             f"cannot be written: {error.strerror}", where=str(places.state), next="mend its owner, or use --state"

@@ -141,3 +141,13 @@ def test_a_function_goes_back_warm_cold_and_far_without_a_failed_request() -> No
     assert all(row["failed"] == 0 and row["sent"] > 100 for row in (warm, cold, oldest))
     assert not any(warm["start"])
     assert all([*cold["start"], *oldest["start"]])
+
+
+@pytest.mark.timeout(240)
+def test_what_is_bad_is_found_out_live_and_what_is_well_becomes_known_good() -> None:
+    found = run("live").raw
+    assert len(found) == 5
+    assert found["nothing is wrong, three releases in a row"]["wrong"] == 0
+    assert found["every request fails, behind a shield"]["wrong"] == 0
+    assert found["every request fails"]["bad"][0] > 0
+    assert all(0 < took_s < 60 for each in found.values() for took_s in each["took_s"])

@@ -93,6 +93,21 @@ def test_a_secret_comes_from_a_pipe_and_is_never_shown(project: Project) -> None
     assert project.run("secret", "set", "acme_key", "canary-4711").code == 2  # not on the command line
 
 
+def test_no_secret_gets_into_a_commit_though_nobody_initialised_the_project(project: Project) -> None:
+    """As in a clone, whose `.git/info/exclude` is not that of its origin."""
+    git(project.root, "init", "-q", "-b", "main")
+    project.run("secret", "set", "acme_key", given="canary-4711\n")
+    git(project.root, "add", "--all")
+    assert ".lastgood" not in git(project.root, "ls-files")
+    assert found_by(project)["git"].level == "ok"
+    (project.places.state / ".gitignore").unlink()
+    ran = project.run("doctor")
+    assert ran.code == 1
+    assert "holds secrets, and Git does not ignore it" in ran.out
+    git(project.root, "add", "--force", ".lastgood/secrets")
+    assert "holds secrets, and files in it are committed, or about to be" in project.run("doctor").out
+
+
 def test_a_changed_secret_goes_into_effect_at_once(project: Project, controller: RecordedController) -> None:
     controller.says = {"POST /v1/refresh": {}}
     assert project.run("secret", "set", "key", given="v1").out == "key is stored, and what is served is up to date\n"

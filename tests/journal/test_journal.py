@@ -233,3 +233,18 @@ def test_room_is_booked_again_once_there_is_some(tmp_path: Path) -> None:
     (tmp_path / "reserve").unlink()
     assert journal.book_room()
     assert (tmp_path / "reserve").stat().st_blocks * 512 >= 8 * 1024 * 1024
+
+
+def test_whoever_takes_over_is_told_when_the_one_before_was_seen_last(tmp_path: Path) -> None:
+    first = SqliteJournal(tmp_path / "journal.db")
+    first.take_over("one", Stamp(1.0, "boot", 10.0), is_alive=False)
+    assert first.seen_before_s is None
+    first.renew(Stamp(2.0, "boot", 17.0))
+    second = SqliteJournal(tmp_path / "journal.db")
+    second.take_over("two", Stamp(3.0, "boot", 30.0), is_alive=False)
+    assert second.seen_before_s == 17.0
+    second.renew(Stamp(4.0, "boot", 31.0))
+    second.give_up()
+    third = SqliteJournal(tmp_path / "journal.db")
+    third.take_over("three", Stamp(5.0, "boot", 31.5), is_alive=True)
+    assert third.seen_before_s == 31.0, "given up, it is free at once, and still known"

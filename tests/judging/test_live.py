@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 
 import pytest
 
-from lastgood.interfaces.demo.load import Load, Probe
-from tests.judging.moody import Moody
+from lastgood.interfaces.demo.load import Probe
+from tests.support.judged import BAKE, PROBES, bad_answers, converged_s, open_with, release, text, went_back
+from tests.support.moody import Moody
 from tests.support.processes import eventually
 from tests.support.shop import Shop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150), pytest.mark.xdist_group("judging")]
-
-BAKE = "2m, clusters: 1, at_least: 5s, objectives: [{ errors: { not_worse_than: baseline } }]"
-PROBES = tuple(Probe(f"user {n}", "/catalog/1") for n in range(8))
 
 
 @pytest.fixture
@@ -32,45 +29,10 @@ def shop(sides: tuple[Moody, Moody]) -> Iterator[Shop]:
     """r1 is live and known good, 200 requests a second arrive at ``old``."""
     made = Shop()
     try:
-        made.begin()
-        made.commit(text(made, sides[0], "300ms"))
-        made.ok("up", "--detach")
-        made.ok("deploy", "--wait", "ended")
+        open_with(made, sides[0])
         yield made
     finally:
         made.close()
-
-
-def text(shop: Shop, side: Moody, bake: str = BAKE) -> str:
-    upstreams = f'  side: {{ endpoints: ["127.0.0.1:{side.port}"] }}\n'
-    routes = "    - { name: catalog, match: { host: shop.example, path: /catalog/* }, to: side, public: true }\n"
-    routes += "    - { name: legacy, match: { host: shop.example, path: /legacy/* }, to: legacy, public: true }\n"
-    return shop.text(routes, upstreams=upstreams, bake=bake)
-
-
-def release(shop: Shop, side: Moody, percent: str = "5%", bake: str = BAKE) -> None:
-    shop.commit(text(shop, side, bake))
-    shop.ok("deploy", "--percent", percent, "--no-wait")
-
-
-def went_back(shop: Shop, within_s: float) -> dict[str, object]:
-    """Wait until r1 is all there is again; what the journal says of r2."""
-    eventually(lambda: shop.status(), lambda found: found["deployment"] is None, within_s=within_s)
-    assert shop.live == 1
-    return shop.ask("verdict", "r2")
-
-
-def bad_answers(load: Load, is_bad: Callable[[object], bool]) -> tuple[float, float, int]:
-    """When the first and the last were sent, and how many."""
-    sent = [answer.sent_s for answer in load.answers if is_bad(answer)]
-    return sent[0], sent[-1], len(sent)
-
-
-def converged_s(shop: Shop) -> float:
-    """When it was seen that the release that was left gets nothing any more, by the clock of the answers."""
-    ends = [event for event in shop.ask("report", "d2")["timeline"] if event.get("step") == "converged"]
-    at = datetime.fromisoformat([event for event in ends if event["kind"] == "StepEnded"][-1]["at"])
-    return at.timestamp() - time.time() + time.monotonic()
 
 
 @pytest.mark.parametrize(("fails", "within_s"), [(1.0, 8.0), (0.2, 20.0)])
@@ -81,7 +43,7 @@ def test_a_release_that_fails_goes_back(shop: Shop, sides: tuple[Moody, Moody], 
         release(shop, sides[1])
         found = went_back(shop, within_s + 20)
         time.sleep(0.5)
-    first, last, many = bad_answers(load, lambda answer: answer.status == 500)  # type: ignore[attr-defined]
+    first, last, many = bad_answers(load, lambda answer: answer.status == 500)
     assert found["verdict"] == "bad"
     assert found["measured"]["replay"] == "same"  # type: ignore[index]
     assert last - first <= within_s
@@ -97,7 +59,7 @@ def test_a_release_that_is_twice_as_slow_goes_back(shop: Shop, sides: tuple[Mood
         release(shop, sides[1])
         found = went_back(shop, 40)
         time.sleep(0.5)
-    first, last, _ = bad_answers(load, lambda answer: answer.body == "new")  # type: ignore[attr-defined]
+    first, last, _ = bad_answers(load, lambda answer: answer.body == "new")
     assert found["verdict"] == "bad"
     assert "slower" in str(found["evidence"])
     print(f"\ntwice as slow: {last - first:.2f} s")
@@ -144,7 +106,7 @@ def test_a_regression_that_begins_after_the_bake_goes_back(shop: Shop, sides: tu
         eventually(lambda: shop.live, lambda live: live == 1, within_s=60)
         found = went_back(shop, 10)
         time.sleep(0.5)
-    first, last, many = bad_answers(load, lambda answer: answer.status == 500)  # type: ignore[attr-defined]
+    first, last, many = bad_answers(load, lambda answer: answer.status == 500)
     assert (found["verdict"], found["basis"]) == ("bad", "measured")
     assert "errors below 5%" in str(found["evidence"])
     assert found["measured"]["replay"] == "same"  # type: ignore[index]

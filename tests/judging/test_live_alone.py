@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.judging.moody import Moody
-from tests.judging.test_live import BAKE, PROBES, text
+from tests.support.judged import BAKE, PROBES, text
+from tests.support.moody import Moody
 from tests.support.processes import eventually
 from tests.support.shop import Shop
 

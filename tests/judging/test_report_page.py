@@ -13,9 +13,9 @@ import pytest
 
 from lastgood.interfaces.cli import render_html
 from tests.cli import test_reports
-from tests.judging.moody import Moody
-from tests.judging.test_live import PROBES, release, text, went_back
 from tests.support.browser import Page, browser
+from tests.support.judged import PROBES, release, text, went_back
+from tests.support.moody import Moody
 from tests.support.shop import Shop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150), pytest.mark.xdist_group("judging")]

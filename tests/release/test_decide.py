@@ -7,9 +7,9 @@ import pytest
 from lastgood.release import events as ev
 from lastgood.release.engine import ATTEMPTS, Append, Observe, Perform, Replan, WakeAt, confirm_left_s, decide, unmet
 from lastgood.release.observed import Fact, Observed
-from lastgood.release.state import State
+from lastgood.release.state import State, fold
 from lastgood.release.step import Cond, Step
-from tests.release.folded import at, begun, state, with_facts
+from tests.release.folded import Owned, at, begun, journal, state, with_facts
 
 NOTHING = Observed({})
 ONE = Step("one", "gateway", "serve", {"base": 1, "candidate": 2, "percent": 0.0}, deadline_s=60.0)
@@ -191,6 +191,18 @@ def test_a_hold_ends_at_once_when_evidence_suffices_and_not_by_a_persons_word() 
     held = (*begun(HOLD), (1, ev.StepStarted("hold")))
     assert acts(state(*held, (None, ev.Judged(2, "good", "measured")))) == [Append(1, ev.StepEnded("hold"))]
     assert acts(state(*held, (None, ev.Judged(2, "good", "marked")))) == []
+
+
+def test_time_that_earlier_controllers_watched_is_baked() -> None:
+    """It begins at 4 s; the first controller is last seen at 33 s, the second at 60 s, the third comes at 80 s."""
+    bodies: list[Owned] = [(None, ev.TookOver(1, 5)), *begun(BAKE), (1, ev.StepStarted("bake"))]
+    events = [*journal(*bodies), ev.Event(5, 2, None, at(40.0), ev.TookOver(2, 6, 33.0))]
+    events.append(ev.Event(6, 3, None, at(80.0), ev.TookOver(3, 7, 60.0)))
+    made = fold(events)
+    watched = 29.0 + 20.0  # from its begin at 4 s, and from 40 s
+    assert wakes(made, 80.0 + 60.0 - watched - 0.5) == [pytest.approx(0.5)]
+    assert acts(made, 80.0 + 60.0 - watched)[-1] == Append(1, ev.StepEnded("bake"))
+    assert fold([*events[:-1], ev.Event(6, 3, None, at(80.0), ev.TookOver(3, 7))]).spans == made.spans[:1]
 
 
 def test_time_without_a_controller_is_not_baked() -> None:

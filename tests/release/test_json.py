@@ -73,7 +73,7 @@ BODIES = {
     ev.Held: st.builds(ev.Held, TEXT, NUMBER, TEXT, st.booleans()),
     ev.Tagged: st.builds(ev.Tagged, TEXT, st.none() | NUMBER),
     ev.Noted: st.builds(ev.Noted, TEXT, st.just("warning")),
-    ev.TookOver: st.builds(ev.TookOver, NUMBER, NUMBER),
+    ev.TookOver: st.builds(ev.TookOver, NUMBER, NUMBER, st.none() | FLOATS),
 }
 
 

@@ -215,7 +215,7 @@ def _proxies(status: dict[str, Any] | LastgoodError) -> Iterator[Check]:
 
 def _git(places: Places) -> Iterator[Check]:
     from lastgood.effects.git.command import run
-    from lastgood.effects.git.opening import discover
+    from lastgood.effects.git.opening import discover, open_native, shown_to_git
     from lastgood.effects.git.repository import GitRepository
 
     version = run("/", "--version").strip()
@@ -226,6 +226,10 @@ def _git(places: Places) -> Iterator[Check]:
         yield Check("git", "warn", told, "git switch BRANCH: a revert commit needs a branch")
     else:
         yield Check("git", "ok", told)
+    shown = shown_to_git(open_native(discover(places.root)), places.state) if places.state.exists() else ""
+    if shown:
+        aid = f"git rm -r --cached {places.state}, and write a line with * into {places.state / '.gitignore'}"
+        yield Check("git", "fail", f"{places.state} holds secrets, and {shown}", f"{aid}; then replace every secret")
 
 
 def _envoy() -> Iterator[Check]:

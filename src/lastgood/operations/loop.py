@@ -110,7 +110,8 @@ class Loop:
     def recover(self, pid: int) -> None:
         """Begin a new epoch."""
         if self.damage is None:
-            self._write([(None, ev.TookOver(self._world.journal.epoch, pid))], back=True)
+            journal = self._world.journal
+            self._write([(None, ev.TookOver(journal.epoch, pid, journal.seen_before_s))], back=True)
 
     async def run(self) -> None:
         """Until :meth:`stop`; a controller that was fenced raises ``Fenced`` and acts no more."""

@@ -33,6 +33,8 @@ class Journal(Protocol):
     """What happened, for ever; and the store of releases."""
 
     epoch: int
+    seen_before_s: float | None
+    """When the controller before was last known to live, by the boot-time clock of its boot."""
 
     def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]], *, back: bool = False) -> list[Event]:
         """Write these together, durably; ``back``: the room that is kept for the way back may be used.

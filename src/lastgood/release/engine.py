@@ -184,7 +184,7 @@ def _under_way(
     if (plan.goes_back or step.soft) and _is_late(step, progress, state, now):
         yield Append(deployment.number, ev.StepEnded(step.id, error=f"took more than {step.deadline_s:g} s"))
     else:
-        yield WakeAt(max(step.deadline_s - watched_s(progress, state, now), 0.0) + 10 * RESOLUTION_S)
+        yield WakeAt(max(step.deadline_s - attended_s(progress, state, now), 0.0) + 10 * RESOLUTION_S)
 
 
 def _until(
@@ -205,7 +205,7 @@ def _until(
 
 
 def _is_late(step: Step, progress: Progress, state: State, now: Stamp) -> bool:
-    return step.deadline_s is not None and watched_s(progress, state, now) > step.deadline_s
+    return step.deadline_s is not None and attended_s(progress, state, now) > step.deadline_s
 
 
 def _given_up(plan: Plan, step: Step) -> ev.Body:
@@ -316,7 +316,17 @@ def _is_measured(release: int, state: State) -> bool:
 
 
 def watched_s(progress: Progress, state: State, now: Stamp) -> float:
-    """How long a wait has been watched: time in which no controller ran does not count as healthy time."""
+    """How long a wait has been watched, by this controller and those before: the time between them does not count."""
+    before_s = 0.0
+    for span in state.spans:
+        if span.epoch >= progress.epoch:
+            from_s = progress.started.boot_s if span.epoch == progress.epoch else span.began.boot_s
+            before_s += max(0.0, span.seen_s - from_s)
+    return before_s + attended_s(progress, state, now)
+
+
+def attended_s(progress: Progress, state: State, now: Stamp) -> float:
+    """How long this controller has been at a step: one that a crash interrupted is performed anew."""
     start = progress.started
     if state.epoch_began is not None and progress.epoch < state.epoch:
         start = state.epoch_began

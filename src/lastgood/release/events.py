@@ -190,10 +190,14 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class TookOver:
-    """A controller began its work; ``epoch`` fences every older one."""
+    """A controller began its work; ``epoch`` fences every older one.
+
+    ``seen_s`` is when the one before was last known to live, by the boot-time clock of its boot.
+    """
 
     epoch: int
     pid: int
+    seen_s: float | None = None
 
 
 Body = (

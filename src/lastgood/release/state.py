@@ -11,6 +11,8 @@ from lastgood.release.plan import Intent, Plan
 from lastgood.release.step import StepId
 from lastgood.stamp import Stamp
 
+SPANS = 1000
+"""How many earlier controllers a wait may have been watched by."""
 NOTES = 50
 """How many notes are kept at hand; all of them stay in the journal."""
 
@@ -90,6 +92,15 @@ class Deployment:
         return self.confirm_within_s is not None and not self.confirmed and self.ended is None and going
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When an earlier controller watched: from ``began`` until ``seen_s`` of the boot-time clock of the same boot."""
+
+    epoch: int
+    began: Stamp
+    seen_s: float
+
+
 @dataclass(frozen=True)
 class State:
     """Everything the journal has said so far.
@@ -116,6 +127,7 @@ class State:
     served: Mapping[str, Any] | None = None
     accepted: Mapping[str, Any] | None = None
     epoch_began: Stamp | None = None
+    spans: tuple[Span, ...] = ()
     notes: tuple[tuple[Stamp, ev.Noted], ...] = ()
 
     @property
@@ -132,8 +144,8 @@ def evolve(state: State, event: ev.Event) -> State:
     """The state after one more event."""
     state = replace(state, seq=event.seq)
     match event.body:
-        case ev.TookOver(epoch=epoch):
-            return replace(state, epoch=epoch, epoch_began=event.at)
+        case ev.TookOver(epoch=epoch, seen_s=seen_s):
+            return replace(state, epoch=epoch, epoch_began=event.at, spans=_spans(state, seen_s))
         case ev.Released(release=release):
             return replace(state, releases=(*state.releases, release))
         case ev.Judged() as judged:
@@ -152,6 +164,12 @@ def evolve(state: State, event: ev.Event) -> State:
         case ev.Noted() as noted:
             return replace(state, notes=(*state.notes[1 - NOTES :], (event.at, noted)))
     return _deployed(state, event)
+
+
+def _spans(state: State, seen_s: float | None) -> tuple[Span, ...]:
+    if state.epoch_began is None or seen_s is None or seen_s < state.epoch_began.boot_s:
+        return state.spans
+    return (*state.spans[1 - SPANS :], Span(state.epoch, state.epoch_began, seen_s))
 
 
 def fold(events: Iterable[ev.Event], state: State | None = None) -> State:

@@ -31,6 +31,7 @@ class FakeJournal:
     def __init__(self, pages: Pages | None = None) -> None:
         self.pages = pages or Pages()
         self.epoch = 0
+        self.seen_before_s: float | None = None
 
     def append(self, at: Stamp, bodies: Sequence[tuple[int | None, Body]], *, back: bool = False) -> list[Event]:
         """See :class:`lastgood.ports.Journal`."""
@@ -87,8 +88,15 @@ class FakeJournal:
     def take_over(self, holder: str, at: Stamp, *, is_alive: bool, above: int = 0) -> int:
         """See :class:`lastgood.ports.Journal`."""
         lease = self.pages.lease
-        if lease and is_alive and lease.boot_id == at.boot_id and at.boot_s - lease.seen_s < LEASE_S:
+        if (
+            lease
+            and is_alive
+            and lease.seen_s >= 0
+            and lease.boot_id == at.boot_id
+            and at.boot_s - lease.seen_s < LEASE_S
+        ):
             raise Conflict(f"a controller is running ({lease.holder})", next="lastgood status")
+        self.seen_before_s = abs(lease.seen_s) if lease else None
         self.epoch = max(lease.epoch if lease else 0, above) + 1
         self.pages.lease = Lease(self.epoch, holder, at.boot_id, at.boot_s)
         return self.epoch

@@ -68,6 +68,17 @@ def exclude_state(native: pygit2.Repository) -> bool:
     return True
 
 
+def shown_to_git(native: pygit2.Repository, folder: Path) -> str:
+    """Why what is in a folder can get, or is, into commits; empty where it cannot."""
+    root = root_of(native)
+    if native.is_bare or not folder.resolve().is_relative_to(root):
+        return ""
+    inside = folder.resolve().relative_to(root).as_posix()
+    if any(entry.path.startswith(f"{inside}/") for entry in native.index):
+        return "files in it are committed, or about to be"
+    return "" if native.path_is_ignored(f"{inside}/secrets") else "Git does not ignore it"
+
+
 def common_folder(native: pygit2.Repository) -> str:
     """The Git folder that all work trees of a repository share."""
     pointer = Path(native.path) / "commondir"

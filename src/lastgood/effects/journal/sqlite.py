@@ -33,6 +33,7 @@ GENESIS = "0" * 64
 LOCKED_S = 0.5
 """How long a write waits for whoever else holds the file: a push must not wait longer."""
 LEASE_S = 5.0
+UNKNOWN_S = 1e9
 """A holder that was not seen for so long may be taken over from."""
 
 
@@ -46,6 +47,7 @@ class SqliteJournal:
         self._reserve = Reserve(path.with_name("reserve"))
         self._db = self._open()
         self.epoch = 0
+        self.seen_before_s: float | None = None
         self._last = self._tail()
         self._known: set[str] = set()
         self._manifests = Manifests(self._db)
@@ -281,8 +283,10 @@ class SqliteJournal:
 
         def take() -> None:
             lease = self.lease()
-            if lease and is_alive and lease.boot_id == at.boot_id and at.boot_s - lease.seen_s < LEASE_S:
+            lately = lease is not None and lease.boot_id == at.boot_id and at.boot_s - lease.seen_s < LEASE_S
+            if lease and is_alive and lease.seen_s >= 0 and lately:
                 raise Conflict(f"a controller is running ({lease.holder})", next="lastgood status, or lastgood stop")
+            self.seen_before_s = abs(lease.seen_s) if lease and abs(lease.seen_s) < UNKNOWN_S else None
             taken.append(max(lease.epoch if lease else 0, above) + 1)
             row = (1, taken[-1], holder, at.boot_id, at.boot_s)
             self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?)", row)
@@ -310,7 +314,7 @@ class SqliteJournal:
     def give_up(self) -> None:
         """Let the next controller take over at once."""
         try:
-            self._db.execute("UPDATE lease SET seen_s = -1e9 WHERE epoch = ?", (self.epoch,))
+            self._db.execute("UPDATE lease SET seen_s = -abs(seen_s) WHERE epoch = ?", (self.epoch,))
         except sqlite3.DatabaseError:
             pass  # the holder is dead in a moment, which frees it as well
 

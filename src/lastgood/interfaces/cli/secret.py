@@ -13,6 +13,7 @@ from lastgood.interfaces.cli.client import NotRunning
 from lastgood.interfaces.cli.session import Session
 from lastgood.interfaces.cli.text import columns, moment
 from lastgood.interfaces.cli.verb import group, verb
+from lastgood.settings import prepare
 
 if TYPE_CHECKING:
     from lastgood.effects.secrets import SecretStore
@@ -24,6 +25,7 @@ secrets = group("Values that a configuration names and Git never sees.")
 @verb(secrets, "set")
 def set_secret(session: Session, name: Name) -> int:
     """Store a value: asked for without echo, or read from a pipe (one newline at its end is not part of it)."""
+    prepare(session.places)
     store = _store(session)
     store.set(name, _value(session, name))
     told = _bring_up_to_date(session, f"{name} is stored")
