@@ -1,9 +1,11 @@
 """Run by the Python that has a product installed: its Alembic environment as a record (JSON on standard output).
 
-``python history_reader.py SOURCES NAME PACKAGE FOLDER DIALECT URL MENDS [MODELS]``: ``SOURCES`` is where ``lastgood``
-stands, ``NAME`` what the package is called on PyPI, and ``MODELS`` (``module:metadata``) make the schema that the first
-revision begins with. ``MENDS`` (JSON: ``{file: [[text, other text], ...]}``) says what to change in revisions that go
-wrong as they were published, so that those after them can be proven; without one the history ends before them.
+``python history_reader.py SOURCES NAME PACKAGE FOLDER DIALECT URL MENDS [MODELS [AFTER TABLES]]``: ``SOURCES`` is
+where ``lastgood`` stands, ``NAME`` what the package is called on PyPI, and ``MODELS`` (``module:metadata``) make the
+schema that the first revision begins with. ``MENDS`` (JSON: ``{file: [[text, other text], ...]}``) says what to change
+in revisions that go wrong as they were published, so that those after them can be proven; without one the history ends
+before them. After the revision ``AFTER`` the application has to be started once; ``TABLES`` (a file of SQL) is what it
+makes then.
 """
 
 import contextlib
@@ -12,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import json
 import logging
+import re
 import shutil
 import sys
 import tempfile
@@ -44,6 +47,20 @@ def mended(folder: Path, file: str, mends: dict[str, list[list[str]]]) -> bool:
     return found is not None
 
 
+def launched(folder: Path, after: str, tables: Path) -> None:
+    """A step after a revision that makes ``tables``, as the application does when it is started."""
+    text = tables.read_text()
+    up = [statement.strip() for statement in text.split(";\n") if statement.strip()]
+    down = [f"DROP TABLE {name}" for name in reversed(re.findall(r"(?m)^CREATE TABLE (\w+)", text))]
+    down += [f"DROP TYPE {name}" for name in re.findall(r"(?m)^CREATE TYPE (\w+)", text)]
+    found = {"upgrade": up, "downgrade": down}
+    for path in (folder / "versions").glob("*.py"):
+        path.write_text(re.sub(rf"(?m)^(down_revision = )['\"]{after}['\"]", r"\1'launch'", path.read_text()))
+    head = f'from alembic import op\nrevision, down_revision = "launch", {after!r}\n'
+    body = [f"def {name}():\n    for sql in {sqls!r}:\n        op.execute(sql)\n" for name, sqls in found.items()]
+    (folder / "versions" / "launch.py").write_text(head + "".join(body))
+
+
 def cut(folder: Path, file: Path, dialect: str) -> int:
     """Take a revision out, and all after it; how many those are."""
     from alembic.script import ScriptDirectory
@@ -59,10 +76,19 @@ def cut(folder: Path, file: Path, dialect: str) -> int:
 
 
 def main(
-    sources: str, name: str, package: str, folder: str, dialect: str, url: str, mends: str, models: str = ""
+    sources: str,
+    name: str,
+    package: str,
+    folder: str,
+    dialect: str,
+    url: str,
+    mends: str,
+    models: str = "",
+    *launch: str,
 ) -> None:
     """See above; the record has ``problems`` where the history ends too early, and what was ``mended``."""
     sys.path.insert(0, sources)
+    after, tables = launch or ("", "")
     from lastgood.database.migration import record_of
     from lastgood.effects.databases.folder import read_folder
     from lastgood.effects.databases.opening import empty_beside
@@ -80,6 +106,8 @@ def main(
         shutil.copytree(Path(spec.submodule_search_locations[0], folder), copy, dirs_exist_ok=True)
         if found["base"]:
             Path(copy, "base.sql").write_text(str(found["base"]))
+        if after:
+            launched(Path(copy), after, Path(tables))
         known: dict[str, list[list[str]]] = json.loads(mends)
         wrong: list[str] = []
         left_out = 0

@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.table import Size, Table
 
 COLUMNS = (
+    "migrations",
     "database",
     "tool",
     "apply ms",
@@ -28,7 +29,9 @@ COLUMNS = (
     "revert ms",
     "beside the fastest",
 )
-MIGRATIONS, SMOKE_MIGRATIONS = 50, 3
+LENGTHS, SMOKE_LENGTHS = (50, 500), (3,)
+"""A short history, of which the start of the tool is a large part, and one long enough to see the work."""
+LONG_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -182,40 +185,44 @@ def _found(name: str, folder: Path) -> str:
 
 def run(size: Size) -> Table:
     """All tools in turns, so that each meets the same machine."""
-    count = SMOKE_MIGRATIONS if size.name == "smoke" else MIGRATIONS
     peers = Path(os.environ.get("LASTGOOD_PEERS", "/nowhere"))
     cells: list[Sequence[str]] = []
     raw: dict[str, list[list[float]]] = {}
-    for dialect, places in (("SQLite", _of_sqlite), ("PostgreSQL", _of_postgresql)):
+    lengths = SMOKE_LENGTHS if size.name == "smoke" else LENGTHS
+    kinds: tuple[tuple[str, Callable[[], AbstractContextManager[Fresh]]], ...]
+    kinds = (("SQLite", _of_sqlite), ("PostgreSQL", _of_postgresql))
+    for count, (dialect, places) in itertools.product(lengths, kinds):
+        repeats = size.repeats if count < LENGTHS[-1] else min(size.repeats, LONG_REPEATS)
         tools = _tools(peers, dialect.lower())
         found: dict[str, list[list[float]]] = {tool.name: [] for tool in tools}
         with places() as fresh:
-            for _ in range(size.repeats):
+            for _ in range(repeats):
                 for tool in tools:
                     with fresh() as place:
                         found[tool.name].append(_once(tool, place, count))
-        cells += _cells(dialect, found)
-        raw |= {f"{name}, {dialect}": times for name, times in found.items()}
-    return Table("migrators", f"{count} migrations, applied and reverted", COLUMNS, cells, [NOTE], raw)
+        cells += _cells(count, dialect, found)
+        raw |= {f"{name}, {dialect}, {count}": times for name, times in found.items()}
+    title = f"{' and '.join(map(str, lengths))} migrations, applied and reverted"
+    return Table("migrators", title, COLUMNS, cells, [NOTE], raw)
 
 
 NOTE = (
-    "The whole command, from its start to its end; medians. Each migration makes a table and an index. With nothing to "
-    "apply is the same command once more: what it takes to start, to read the files and to see that all is done. "
-    "dbmate reverts one migration with each command, so that its way back is that many commands. Lastgood also keeps "
-    "the scripts and an image of the schema in the database, and compares the two when it is back; Sqitch does not "
-    "verify."
+    "The whole command, from its start to its end; medians (of three for the long history). Each migration makes a "
+    "table and an index. With nothing to apply is the same command once more: what it takes to start, to read the "
+    "files and to see that all is done. dbmate reverts one migration with each command, so that its way back is that "
+    "many commands. Lastgood also keeps the scripts and an image of the schema in the database, and compares the two "
+    "when it is back; Sqitch does not verify."
 )
 
 
-def _cells(dialect: str, found: dict[str, list[list[float]]]) -> Iterator[Sequence[str]]:
+def _cells(count: int, dialect: str, found: dict[str, list[list[float]]]) -> Iterator[Sequence[str]]:
     ups, idle, downs = (
         {name: statistics.median(one[n] for one in times) for name, times in found.items()} for n in range(3)
     )
     rest = {name: max(ups[name] - idle[name], 1.0) for name in found}
     for name in found:
         apply = (f"{ups[name]:.0f}", _beside(name, ups), f"{idle[name]:.0f}", _beside(name, rest))
-        yield (dialect, name, *apply, f"{downs[name]:.0f}", _beside(name, downs))
+        yield (str(count), dialect, name, *apply, f"{downs[name]:.0f}", _beside(name, downs))
 
 
 Fresh = Callable[[], AbstractContextManager[Place]]
@@ -270,9 +277,13 @@ def _once(tool: Tool, place: Place, count: int) -> list[float]:
     return [up_ms, idle_ms, down_ms]
 
 
+_AS_INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""pip writes bytecode when it installs: a checkout that is compiled at every start is not what users wait for."""
+
+
 def _timed(command: Sequence[str], folder: Path) -> float:
     began_s = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=_AS_INSTALLED, capture_output=True, text=True, check=False)
     took_ms = (time.perf_counter() - began_s) * 1e3
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return took_ms

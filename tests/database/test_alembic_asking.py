@@ -240,3 +240,35 @@ def test_without_a_server_a_revision_that_asks_postgresql_says_what_it_needs(tmp
     (tmp_path / "versions" / "r0.py").write_text(HEAD.format(name="r0", before=None) + ADDS)
     with pytest.raises((ConfigError, Unavailable), match="no server is known"):
         read_folder(tmp_path, dialect)
+
+
+CATCHES = """
+def upgrade():
+    try:
+        op.drop_column("goods", "nowhere")
+    except sa.exc.DBAPIError:
+        pass
+    op.add_column("goods", sa.Column("sale", sa.Integer))
+
+
+def downgrade():
+    op.drop_column("goods", "sale")
+"""
+
+
+def test_a_failure_that_a_revision_expects_is_not_written_down(session: Session, read: Callable[..., History]) -> None:
+    if session.dialect == "postgresql":  # a failure ends its transaction: nothing can go on after it
+        with pytest.raises(ConfigError, match="cannot be written down"):
+            read(GOODS, CATCHES)
+        return
+    history = read(GOODS, CATCHES)
+    assert "nowhere" not in history.migrations[1].up.text
+    assert [proof.verdict for proof in prove_history(session, history)] == ["exact", "exact"]
+
+
+def test_going_on_after_a_failure_that_rows_may_decide_is_refused(
+    session: Session, read: Callable[..., History]
+) -> None:
+    changes = CATCHES.replace('op.drop_column("goods", "nowhere")', 'op.execute("INSERT INTO goods SELECT 1, 2, 3")')
+    with pytest.raises(ConfigError, match="cannot be written down"):
+        read(GOODS, changes)

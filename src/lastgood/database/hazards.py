@@ -17,23 +17,22 @@ from lastgood.database.script import without_comments
 HazardKind = Literal["drops table", "drops column", "drops rows", "overwrites rows", "drops object", "unknown"]
 NAME = r'(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+))?'
 """A name in SQL, quoted or not, with its schema or without."""
-_DROP_TABLE = re.compile(rf"(?is)drop\s+(?:foreign\s+)?table\s+(?:if\s+exists\s+)?((?:{NAME})(?:\s*,\s*{NAME})*)")
-_ALTER_TABLE = re.compile(rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+(.*)")
-_DROP_COLUMN = re.compile(
+# Texts, not compiled here: re keeps what it compiled, and a start that needs none of them does not wait for them.
+_DROP_TABLE = rf"(?is)drop\s+(?:foreign\s+)?table\s+(?:if\s+exists\s+)?((?:{NAME})(?:\s*,\s*{NAME})*)"
+_ALTER_TABLE = rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+(.*)"
+_DROP_COLUMN = (
     rf"(?is)\bdrop\s+(?!constraint\b|default\b|not\b|identity\b|expression\b)(?:column\s+)?(?:if\s+exists\s+)?({NAME})"
 )
-_DELETE = re.compile(rf"(?is)(?:delete\s+from|truncate(?:\s+table)?)\s+(?:only\s+)?({NAME})")
-_UPDATE = re.compile(rf"(?is)update\s+(?:only\s+)?({NAME})")
-_RETYPE = re.compile(rf"(?is)\balter\s+(?:column\s+)?({NAME})\s+(?:set\s+data\s+)?type\b")
-_DROP_OTHER = re.compile(
-    rf"(?is)drop\s+(?!table)((?:materialized\s+)?\w+)\s+(?:concurrently\s+)?(?:if\s+exists\s+)?({NAME})"
-)
-_HARMLESS = re.compile(
+_DELETE = rf"(?is)(?:delete\s+from|truncate(?:\s+table)?)\s+(?:only\s+)?({NAME})"
+_UPDATE = rf"(?is)update\s+(?:only\s+)?({NAME})"
+_RETYPE = rf"(?is)\balter\s+(?:column\s+)?({NAME})\s+(?:set\s+data\s+)?type\b"
+_DROP_OTHER = rf"(?is)drop\s+(?!table)((?:materialized\s+)?\w+)\s+(?:concurrently\s+)?(?:if\s+exists\s+)?({NAME})"
+_HARMLESS = (
     r"(?is)(?:create|comment|grant|revoke|insert|analyze|vacuum|reindex|refresh|pragma|set|reset|lock|alter\s+(?!table)"
     r"|select\s+(?:\d|'|null|(?:pg_catalog\.)?(?:set_config|setval)\b))"
 )
-_RENAME_TABLE = re.compile(rf"(?is)rename\s+to\s+({NAME})")
-_RENAME_COLUMN = re.compile(rf"(?is)rename\s+(?:column\s+)?({NAME})\s+to\s+({NAME})")
+_RENAME_TABLE = rf"(?is)rename\s+to\s+({NAME})"
+_RENAME_COLUMN = rf"(?is)rename\s+(?:column\s+)?({NAME})\s+to\s+({NAME})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +64,27 @@ def hazards(script: Script, dialect: Dialect) -> tuple[Hazard, ...]:
 
 def _of(statement: Statement, dialect: Dialect) -> Iterator[Hazard]:
     sql, line = without_comments(statement.sql, dialect), statement.line
-    if match := _DROP_TABLE.match(sql):
+    if re.match(_HARMLESS, sql):  # first: most statements are, and no other pattern begins with such a word
+        return
+    if match := re.match(_DROP_TABLE, sql):
         for name in re.findall(NAME, match[1]):
             yield Hazard("drops table", line, unquoted(name))
-    elif match := _ALTER_TABLE.match(sql):
+    elif match := re.match(_ALTER_TABLE, sql):
         table = unquoted(match[1])
-        for column in _DROP_COLUMN.finditer(match[2]):
+        for column in re.finditer(_DROP_COLUMN, match[2]):
             yield Hazard("drops column", line, table, unquoted(column[1]))
-        for column in _RETYPE.finditer(match[2]):
+        for column in re.finditer(_RETYPE, match[2]):
             yield Hazard("overwrites rows", line, table, unquoted(column[1]))
-    elif match := _DELETE.match(sql):
+    elif match := re.match(_DELETE, sql):
         yield Hazard("drops rows", line, unquoted(match[1]))
-    elif match := _UPDATE.match(sql):
+    elif match := re.match(_UPDATE, sql):
         yield Hazard("overwrites rows", line, unquoted(match[1]))
-    elif match := _DROP_OTHER.match(sql):
+    elif match := re.match(_DROP_OTHER, sql):
         if match[1].lower() in ("schema", "database", "type", "materialized view", "sequence", "extension"):
             yield Hazard("drops object", line, f"{match[1].lower()} {unquoted(match[2])}")
-    elif not _HARMLESS.match(sql):
+    else:
         if sql[:4].lower() == "with":
-            for deleted in _DELETE.finditer(sql):
+            for deleted in re.finditer(_DELETE, sql):
                 yield Hazard("drops rows", line, unquoted(deleted[1]))
         yield Hazard("unknown", line, sql=" ".join(sql.split())[:80])
 
@@ -92,11 +93,11 @@ def renames(script: Script, dialect: Dialect) -> tuple[tuple[str, str, str], ...
     """``(table, old, new)`` for columns and ``("", old, new)`` for tables, in order."""
     found = []
     for statement in script.statements:
-        match = _ALTER_TABLE.match(without_comments(statement.sql, dialect))
+        match = re.match(_ALTER_TABLE, without_comments(statement.sql, dialect))
         if not match:
             continue
-        if table := _RENAME_TABLE.match(match[2]):
+        if table := re.match(_RENAME_TABLE, match[2]):
             found.append(("", unquoted(match[1]), unquoted(table[1])))
-        elif column := _RENAME_COLUMN.match(match[2]):
+        elif column := re.match(_RENAME_COLUMN, match[2]):
             found.append((unquoted(match[1]), unquoted(column[1]), unquoted(column[2])))
     return tuple(found)

@@ -16,23 +16,22 @@ from lastgood.database.script import without_comments
 
 KEPT = "lastgood_kept_"
 """What the names of kept columns, tables (SQLite) and schemas of tables (PostgreSQL) begin with."""
-_DROP_TABLE = re.compile(rf"(?is)drop\s+table\s+(?:if\s+exists\s+)?({NAME})\s*(?:restrict\s*)?")
+# Texts, not compiled here: without managed mode nothing asks for them.
+_DROP_TABLE = rf"(?is)drop\s+table\s+(?:if\s+exists\s+)?({NAME})\s*(?:restrict\s*)?"
 _ONE_DROP = rf"drop\s+(?:column\s+)?(?!constraint\b)(?:if\s+exists\s+)?({NAME})\s*(?:restrict\s*)?"
-_DROP_COLUMNS = re.compile(
-    rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+({_ONE_DROP}(?:,\s*{_ONE_DROP})*)"
-)
-_EACH_DROP = re.compile(rf"(?is){_ONE_DROP}")
-_ADD_COLUMN = re.compile(
+_DROP_COLUMNS = rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+({_ONE_DROP}(?:,\s*{_ONE_DROP})*)"
+_EACH_DROP = rf"(?is){_ONE_DROP}"
+_ADD_COLUMN = (
     rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+add\s+(?:column\s+)?"
     rf"(?!constraint\b|primary\b|unique\b|foreign\b|check\b)(?:if\s+not\s+exists\s+)?({NAME})\s"
 )
-_CREATE_TABLE = re.compile(rf"(?is)create\s+table\s+(?:if\s+not\s+exists\s+)?({NAME})\s*\(")
-_ABOUT = re.compile(
+_CREATE_TABLE = rf"(?is)create\s+table\s+(?:if\s+not\s+exists\s+)?({NAME})\s*\("
+_ABOUT = (
     rf"(?is)(?:alter\s+table\s+(?:only\s+)?|insert\s+into\s+|update\s+(?:only\s+)?"
     rf"|create\s+(?:unique\s+)?index\s+.*?\son\s+(?:only\s+)?|create\s+(?:constraint\s+)?trigger\s+.*?\son\s+"
     rf"|comment\s+on\s+table\s+|grant\s+.*?\son\s+(?:table\s+)?)({NAME})"
 )
-_FILL = re.compile(rf"(?im)^[ \t]*--[ \t]*lastgood:fill[ \t]+({NAME})[ \t]*=[ \t]*(.+?)[ \t]*$")
+_FILL = rf"(?im)^[ \t]*--[ \t]*lastgood:fill[ \t]+({NAME})[ \t]*=[ \t]*(.+?)[ \t]*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +56,19 @@ class Thing:
 def dropped(statement: Statement, dialect: Dialect) -> tuple[Thing, ...]:
     """What a statement drops, if that is all that it does and it says no CASCADE."""
     sql = without_comments(statement.sql, dialect)
-    if match := _DROP_TABLE.fullmatch(sql):
+    if match := re.fullmatch(_DROP_TABLE, sql):
         return (Thing(unquoted(match[1])),)
-    if match := _DROP_COLUMNS.fullmatch(sql):
-        return tuple(Thing(unquoted(match[1]), unquoted(each[1])) for each in _EACH_DROP.finditer(match[2]))
+    if match := re.fullmatch(_DROP_COLUMNS, sql):
+        return tuple(Thing(unquoted(match[1]), unquoted(each[1])) for each in re.finditer(_EACH_DROP, match[2]))
     return ()
 
 
 def made(statement: Statement, dialect: Dialect) -> Thing | None:
     """The one column or table that a statement makes."""
     sql = without_comments(statement.sql, dialect)
-    if match := _CREATE_TABLE.match(sql):
+    if match := re.match(_CREATE_TABLE, sql):
         return Thing(unquoted(match[1]))
-    if (match := _ADD_COLUMN.match(sql)) and not _has_more_actions(sql[match.end() :]):
+    if (match := re.match(_ADD_COLUMN, sql)) and not _has_more_actions(sql[match.end() :]):
         return Thing(unquoted(match[1]), unquoted(match[2]))
     return None
 
@@ -85,10 +84,10 @@ def _has_more_actions(definition: str) -> bool:
 
 def is_about(statement: Statement, table: Thing, dialect: Dialect) -> bool:
     """Whether a statement only adds to a table (index, rows, comment), all of which a kept table has already."""
-    match = _ABOUT.match(without_comments(statement.sql, dialect))
+    match = re.match(_ABOUT, without_comments(statement.sql, dialect))
     return match is not None and Thing(unquoted(match[1])).is_same(table)
 
 
 def fills(scripts: Iterable[Script]) -> dict[str, str]:
     """``{table.column: expression}`` of the marks ``-- lastgood:fill goods.price = 0`` in these scripts."""
-    return {unquoted(match[1]).lower(): match[2] for script in scripts for match in _FILL.finditer(script.text)}
+    return {unquoted(match[1]).lower(): match[2] for script in scripts for match in re.finditer(_FILL, script.text)}

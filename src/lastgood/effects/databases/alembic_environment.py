@@ -21,6 +21,10 @@ from lastgood.effects.databases.alembic_recording import CannotRecord, Recorder
 from lastgood.effects.databases.opening import Scratch
 from lastgood.errors import ConfigError, Problem, Unavailable
 
+_CATCHES = re.compile(
+    r"except\b[^\n:]*\b(?:\w+\.exc\b|SQLAlchemyError|DBAPIError|(?:Operational|Programming|Integrity|Database|NoSuchTable)Error)"
+)
+"""A failure that a revision expects never comes where nothing runs."""
 _KNOWS_MODE = re.compile(r"\bis_offline_mode\b|\bas_sql\b")
 _READS = re.compile(r"(?is)\s*(?:select|with|show|pragma)\b")
 
@@ -113,7 +117,7 @@ class _Rendering(ExitStack):
         source = Path(file).read_text(encoding="utf-8", errors="replace")
         text: str | None = None
         try:
-            if not _KNOWS_MODE.search(source):
+            if not _KNOWS_MODE.search(source) and not _CATCHES.search(source):
                 text = _written_offline(work, self._dialect)
         except RuntimeError as error:  # how downgrades say "no way back"; anything else asks, or is wrong
             if direction == "downgrade":

@@ -38,6 +38,7 @@ _CAST_TEXT = re.compile(r"(%\(\w+\)s)::VARCHAR(?:\(\d+\))?")
 _CONCURRENTLY = re.compile(r"(?i)^(\s*(?:create\s+(?:unique\s+)?index|drop\s+index))\s+concurrently\b")
 _IDLE = re.compile(r"(?is)BEGIN$|\s*pragma\s+foreign_keys\s*=")
 """What does nothing inside a transaction of SQLite."""
+_DEFINES = re.compile(r"(?i)\s*(?:create|alter|drop)\b")
 _CHANGES = re.compile(r"(?is)\s*(?:with\b.*)?\b(?:insert|update|delete)\b")
 
 
@@ -114,6 +115,8 @@ class _Taking:
         self._connection, self._dialect, self._counts = connection, dialect, counts
         self._statements: list[str] = []
         self._blind = self._asked_schema = False
+        self._before = 0
+        self._failed_on: str | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -124,11 +127,13 @@ class _Taking:
         event.listen(self._connection, "before_cursor_execute", self._heard, retval=True)
         event.listen(self._connection, "after_cursor_execute", self._ended)
         event.listen(Orm, "before_flush", _refuse_new_rows)
+        event.listen(self._connection.engine, "handle_error", self._failed)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
         finally:
+            event.remove(self._connection.engine, "handle_error", self._failed)
             event.remove(Orm, "before_flush", _refuse_new_rows)
             event.remove(self._connection, "after_cursor_execute", self._ended)
             event.remove(self._connection, "before_cursor_execute", self._heard)
@@ -154,6 +159,7 @@ class _Taking:
         An index is built with its lock: what asks and what is built have to be one transaction.
         """
         raw = cursor.connection
+        self._before = len(self._statements)
         if self._dialect == "postgresql":
             sql = _CONCURRENTLY.sub(r"\1", _CAST_TEXT.sub(r"\1", sql))
             if not values and not _for_psycopg(raw, sql):
@@ -174,6 +180,14 @@ class _Taking:
         asked = Question("rows", digest_of_rows([[1]] * cursor.rowcount))
         self._statements.append(written(asked, f"{self._statements.pop()}\nRETURNING 1"))
 
+    def _failed(self, _: Any) -> None:
+        """A statement failed. Where the revision goes on, it took no effect: what changes the schema fails by that."""
+        for sql in self._statements[self._before :]:
+            if not _DEFINES.match(sql):
+                self._failed_on = sql
+        del self._statements[self._before :]
+        self._asked_schema = True
+
     def _take(self, raw: Any, sql: str) -> None:
         if _NESTED.match(sql) or (self._dialect == "sqlite" and _IDLE.match(sql)):
             return
@@ -192,7 +206,13 @@ class _Taking:
         return {row[0] for row in raw.cursor().execute(_TABLES[self._dialect]).fetchall()}
 
     def script(self, schema_before: str) -> str:
-        """What was taken down; the question for the schema stands after settings of the connection."""
+        """What was taken down; the question for the schema stands after settings of the connection.
+
+        Raises ``CannotRecord`` where it went on after a statement that may fail here and not elsewhere.
+        """
+        if self._failed_on is not None:
+            words = " ".join(self._failed_on.split())[:60]
+            raise CannotRecord(f"it goes on after a statement that fails, which may depend on rows: {words}")
         found = list(self._statements)
         if self._asked_schema and found:
             place = next((n for n, sql in enumerate(found) if not _SETTING.match(sql)), len(found))
