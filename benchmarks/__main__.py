@@ -33,6 +33,7 @@ NAMES = (
     "judgement",
     "healthy",
     "live",
+    "judging",
 )
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 

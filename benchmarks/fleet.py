@@ -63,10 +63,10 @@ def measure(it: Shop, load: Traffic, times: int, idle_s: float) -> Fleet:
     """Idle first, then back and back again."""
     seen = Fleet()
     time.sleep(min(5.0, idle_s))
-    before, began_s = _costs(it), time.monotonic()
+    before, began_s = costs(it), time.monotonic()
     time.sleep(idle_s)
     took_s = time.monotonic() - began_s
-    for who, (cpu_s, mib) in _costs(it).items():
+    for who, (cpu_s, mib) in costs(it).items():
         seen.idle[who] = (100 * (cpu_s - before[who][0]) / took_s, mib)
     paths = ["/", *(f"/s{n}/" for n in range(1, it.services))]
     load.begin(it.project.port, [(HOST, path) for path in paths], per_second=200.0)
@@ -97,7 +97,7 @@ def measure(it: Shop, load: Traffic, times: int, idle_s: float) -> Fleet:
     return seen
 
 
-def _costs(it: Shop) -> dict[str, tuple[float, float]]:
+def costs(it: Shop) -> dict[str, tuple[float, float]]:
     """CPU seconds so far and MiB of the controller, the supervisor and the proxy that carries requests."""
     found: dict[str, tuple[float, float]] = {}
     for process in Path("/proc").glob("[0-9]*"):

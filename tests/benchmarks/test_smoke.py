@@ -151,3 +151,10 @@ def test_what_is_bad_is_found_out_live_and_what_is_well_becomes_known_good() -> 
     assert found["every request fails, behind a shield"]["wrong"] == 0
     assert found["every request fails"]["bad"][0] > 0
     assert all(0 < took_s < 60 for each in found.values() for took_s in each["took_s"])
+
+
+def test_every_service_on_trial_is_looked_at_and_that_has_its_cost() -> None:
+    (found,) = rows(run("judging"))
+    assert found["looks"] >= 2, "a look a second"
+    assert found["failed"] == 0
+    assert found["trial"]["controller"][1] > 10
