@@ -71,8 +71,8 @@ def run(size: Size) -> Table:
     note = (
         "One release changes all services, half of the requests are on it, every route is `guarded`: so many metrics "
         "are read from Envoy, kept, and bet on once a second. 200 requests a second in both columns; each instance "
-        "(one of each service, two while it is on trial) is asked for its health once a second in both, which is most of "
-        "the first column. Memory is the proportional set size."
+        "(one of each service, two while it is on trial) is asked for its health once a second in both, which is most "
+        "of the first column. Memory is the proportional set size."
     )
     return Table("judging", "What judging two hundred services costs", COLUMNS, cells, [note], {"judging": vars(seen)})
 
