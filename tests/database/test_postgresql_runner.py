@@ -219,7 +219,32 @@ def test_a_read_only_role_a_wrong_password_and_no_server(
         session.query(f"DROP ROLE {role}")
     with pytest.raises(Unavailable) as caught:
         PostgresqlSession("postgresql://nobody:geheim@127.0.0.1:1/none")
+    assert "Connection refused" in caught.value.what
     assert "geheim" not in str(caught.value)
+
+
+def test_the_server_does_not_go_on_for_a_runner_that_was_killed(
+    session: PostgresqlSession, postgresql_url: str, tmp_path: Path
+) -> None:
+    slow = {"3_slow.up.sql": "CREATE TABLE slow (x int); SELECT pg_sleep(300);", "3_slow.down.sql": "DROP TABLE slow;"}
+    write(tmp_path / "m", {**BASE, **slow})
+    command = [sys.executable, "-m", "lastgood", "db", "up", "--url", postgresql_url, "--migrations", "m"]
+    runner = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        busy = (
+            "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(300)%' AND datname = current_database()"
+        )
+        give_up = time.monotonic() + 30
+        while not session.query(busy):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+    finally:
+        runner.kill()
+        runner.wait()
+    other = PostgresqlSession(postgresql_url, Limits(runner_wait_s=30))
+    assert up(other, write(tmp_path / "m", BASE)).after == "2"
+    assert versions(session) == [("1", "applied"), ("2", "applied")]
+    other.close()
 
 
 def test_a_server_that_cuts_the_connection_leaves_nothing(

@@ -405,3 +405,10 @@ def test_a_kill_on_the_way_down_is_resumed(session: SqliteSession, tmp_path: Pat
     assert outcome.resumed.startswith("resumed 1 v")
     assert tables(session) == set()
     assert outcome.after == "0"
+
+
+def test_a_file_without_a_statement_is_applied_and_told(session: SqliteSession, tmp_path: Path) -> None:
+    told: list[str] = []
+    up(session, write(tmp_path / "m", {**BASE, "3_later.up.sql": ""}), report=told.append)
+    assert told[-1] == "up 3 later: its script does nothing"
+    assert "nothing" not in "".join(told[:-1])

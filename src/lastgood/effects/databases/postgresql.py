@@ -42,6 +42,10 @@ _DROPPED = re.compile(r"(?is)drop\s+index\s+concurrently\s+(?:if\s+exists\s+)?([
 _REPEATABLE = re.compile(r"(?is)(?:vacuum|reindex|cluster|alter\s+system|refresh)")
 
 
+_WATCH = "SET client_connection_check_interval = 1000"
+"""Milliseconds. Without it a statement goes on, and holds its locks, long after its runner was killed."""
+
+
 class PostgresqlSession:
     """One database of a server, over one connection in autocommit mode."""
 
@@ -59,10 +63,11 @@ class PostgresqlSession:
                 self._url, autocommit=True, connect_timeout=10, application_name="lastgood", prepare_threshold=None
             )
         except psycopg.Error as error:
-            words = str(error).strip().splitlines()[-1]
+            words = " ".join(str(error).split())  # the first line says what, the others where to look
             raise Unavailable(
                 f"cannot connect: {words}", where=self.place, next="check server, role and password"
             ) from None
+        self._watches = self._can_watch()
         self.reset()
 
     def _guard(self, call: Any) -> Any:
@@ -128,7 +133,18 @@ class PostgresqlSession:
             (f"SET lock_timeout = {lock_ms}", ()),
             (f"SET statement_timeout = {statement_ms}", ()),
             ("SET idle_in_transaction_session_timeout = 0", ()),
+            *([(_WATCH, ())] if self._watches else ()),
         )
+
+    def _can_watch(self) -> bool:
+        """Whether the server can look, while a statement runs, if its client still lives (from 14 on, on Linux)."""
+        try:
+            self.write((_WATCH, ()))
+        except SqlFailure as failure:
+            if failure.trouble == "gone":
+                raise
+            return False
+        return True
 
     @contextmanager
     def lock(self) -> Iterator[None]:

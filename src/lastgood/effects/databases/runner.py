@@ -180,7 +180,8 @@ def _up_all(
     for position, move in enumerate(moves):
         migration = move.migration
         take = len(moves) <= _IMAGES or position == len(moves) - 1
-        report(f"up {migration.label}")
+        nothing = migration.up.does_nothing and migration.up.empty_because is None
+        report(f"up {migration.label}{': its script does nothing' if nothing else ''}")
 
         def finish(took_ms: int, move: Move = move, before: str | None = images[-1], take: bool = take) -> None:
             after = books.keep_image(session.fingerprint()) if take else None
