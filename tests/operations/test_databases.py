@@ -105,6 +105,22 @@ async def test_a_migration_goes_up_with_its_release_and_stays_on_the_way_back(si
     assert site.shop.state.live == 3, "what made r2 bad is its routes; the scripts stay in every later commit"
 
 
+async def test_a_migration_alone_is_a_difference_wherever_differences_are_told(site: Site) -> None:
+    await site.deploy(ONE)
+    site.commit(TWO)
+    verbs, new = site.shop.verbs, "database main: migration 0002 is new"
+    assert [one["text"] for one in (await verbs.plan_deploy("HEAD"))["changes"]] == [new]
+    assert [one["text"] for one in verbs.diff("r1", "HEAD")["changes"]] == [new]
+    answer = await verbs.deploy("HEAD", ASK)
+    assert [one["text"] for one in answer["changes"]] == [new]
+    await site.shop.at_rest()
+    assert [one["text"] for one in verbs.diff("r2", "r1")["changes"]] == ["database main: migration 0002 is gone"]
+    assert (await verbs.plan_rollback(replace(BACK, target="r1")))["reverts"] == [], "the schema stays"
+    plan = await verbs.plan_rollback(replace(BACK, target="r1", with_schema=True))
+    assert [one["text"] for one in plan["reverts"]] == ["database main: migration 0002 is gone"]
+    assert [one["text"] for one in verbs.report("d2")["changes"]] == [new]
+
+
 async def test_the_schema_goes_back_when_asked_by_the_scripts_of_the_database_and_without_git(site: Site) -> None:
     await site.deploy(ONE)
     await site.deploy(TWO, "/two")

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from lastgood.config.change import Change
+from lastgood.config.configuration import Configuration
 from lastgood.config.diff import diff
+from lastgood.operations.code_changes import Kept, code_changes
 from lastgood.operations.configurations import Configurations
+from lastgood.operations.drafting import Drafted
 
 KEPT = 64
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is compared: a configuration, and what is kept beside it."""
+
+    configuration: Configuration
+    kept: Kept
+
+
+def differences(old: Side | None, new: Side) -> tuple[Change, ...]:
+    """Of the configuration, then of code and migrations; against nothing everything is new."""
+    if old is None:
+        return diff(None, new.configuration)
+    told = diff(old.configuration, new.configuration)
+    return (*told, *code_changes(old.kept, new.kept, new.configuration.entries))
+
+
+def side_of(drafted: Drafted) -> Side:
+    """A revision that is not released."""
+    kept: dict[str, bytes | str] = dict(drafted.draft.entries)
+    for key, digest in drafted.draft.entries.items():
+        if key.startswith("code:"):
+            kept[key] = drafted.contents[digest]
+    return Side(drafted.configuration, kept)
 
 
 class Comparisons:
@@ -22,12 +51,19 @@ class Comparisons:
         """What changes on the way from one release to another; from ``None`` everything is new."""
         found = self._known.get((old, new))
         if found is None:
-            before = self._configurations.of(old) if old is not None else None
-            found = diff(before, self._configurations.of(new))
+            found = differences(self.side(old) if old is not None else None, self.side(new))
             self._known[old, new] = found
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
         return found
+
+    def side(self, number: int) -> Side:
+        """A release."""
+        return Side(self._configurations.of(number), self._configurations.kept(number))
+
+    def with_draft(self, live: int | None, drafted: Drafted) -> tuple[Change, ...]:
+        """What a revision would change."""
+        return differences(self.side(live) if live is not None else None, side_of(drafted))
 
     def prepare(self, live: int | None, coming: int) -> tuple[Change, ...]:
         """The way forward; the way back, which a failure asks for in a hurry, is then known too."""

@@ -53,6 +53,11 @@ class Configurations:
                 raise Damaged(f"{key} of r{number} is damaged", next="lastgood doctor")
         return {key: contents[digest] for key, digest in listed.items()}
 
+    def kept(self, number: int) -> dict[str, bytes | str]:
+        """The same of ``code``, and of everything else its digest: what two releases are compared by."""
+        listed = {key: made for key, made in self._journal.entries(number).items() if not is_entry(key)}
+        return {**listed, **self.attached(number, "code")}
+
     def _known(self) -> dict[str, Entry]:
         """The entries of the configurations at hand by digest: releases share most of them."""
         with self._lock:

@@ -12,7 +12,8 @@ from lastgood.release.release import GATEWAY, Part, Release
 T = TypeVar("T")
 GATEWAY_KINDS = frozenset({"listener", "policy", "route", "upstream", "gateway", "file"})
 """Kinds of entries that are the gateway's."""
-_OWNERS = {"artifact": ("service", "function"), "schema": ("database",), "migration": ("database",)}
+_RUN = ("service", "function")
+_OWNERS = {"artifact": _RUN, "code": _RUN, "schema": ("database",), "migration": ("database",)}
 """Whose the things are that are kept with a release and are no entries of its configuration, by their kind."""
 
 

@@ -12,6 +12,7 @@ from lastgood.config.functions import ORIGIN_OF_FUNCTION
 from lastgood.config.model import Function
 from lastgood.config.strategies import HOW_IT_MOVES
 from lastgood.errors import ConfigError, LastgoodError, Problem
+from lastgood.operations.code_changes import code_of
 from lastgood.operations.makers import Made, Preparation
 from lastgood.operations.service_maker import bundle_files
 from lastgood.ports import ARTIFACT, Artifacts, MadeOf, Recipe, Repository, Revision
@@ -46,6 +47,7 @@ class FunctionMaker:
     def make(self, configuration: Configuration, revision: Revision, repository: Repository) -> Made:
         """See ``Maker``. Nothing is installed or bundled: that is its preparation, for a deployment."""
         parts: dict[str, str] = {}
+        attachments: dict[str, bytes] = {}
         preparations: list[Preparation] = []
         problems: list[Problem] = []
         warnings: list[Problem] = []
@@ -70,10 +72,12 @@ class FunctionMaker:
             recipe = Recipe(name, files, None, self.build_argv(function), function.build_timeout_s)
             parts[entry.key] = digest = version_of_function(function, recipe.digest)
             preparations.append(partial(self._prepare, recipe, function, digest))
+            attachments |= code_of(recipe)
         if problems:
             raise ConfigError(tuple(problems))
         return Made(
             parts,
+            attachments,
             instances=dict.fromkeys(configuration.functions, 1),
             keep_old_s={
                 name: function.strategy.keep_old_s(configuration.bake.for_s)

@@ -67,7 +67,11 @@ def plan_only(ask: RollbackAsk, view: View, commit: CommitOf, shelf: Shelf) -> M
     configuration = Configuration(mine.project, with_part(mine.entries, theirs.entries, part))
     refuse_loose_ends(configuration)
     planned = Planned(choice, source, target, _plan(view, source, target))
-    return Mixed(part, other, planned, configuration, diff(mine, configuration))
+    changes = diff(mine, configuration)
+    if not changes:  # what is the part's own is its code
+        subject = part.replace(":", " ")
+        changes = (Change(part, "changed", subject, f"{subject}: its code is that of {other.name}"),)
+    return Mixed(part, other, planned, configuration, changes)
 
 
 def _refuse_what_it_cannot_live_with(view: View, part: Part, other: Release, source: Release) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lastgood.config.change import Change
 from lastgood.errors import LastgoodError, Refused
+from lastgood.operations.code_changes import is_migration
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import Schemas
 from lastgood.operations.rollback import Planned
@@ -85,6 +87,12 @@ def refuse_losses(losses: Sequence[str], plan: Plan, *, accept_loss: bool) -> No
             f"going back with the schema would lose {', '.join(losses)}; nothing was changed",
             next="lastgood rollback alone leaves the schema; --with-schema --accept-loss loses these rows",
         )
+
+
+def reverted(changes: Sequence[Change], plan: Plan) -> tuple[Change, ...]:
+    """Of what differs that which the way back takes back: a migration only where its schema moves."""
+    moved = {step.part for step in plan.steps if step.verb in ("migrate_down", "migrate_up")}
+    return tuple(one for one in changes if not (is_migration(one) and one.part not in moved))
 
 
 def stays_ahead(planned: Planned, observed: Observed) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from functools import partial
 from lastgood.config.configuration import Configuration, Entry, canonical, digest_of
 from lastgood.config.model import Service
 from lastgood.errors import ConfigError, LastgoodError, Problem
+from lastgood.operations.code_changes import code_of
 from lastgood.operations.makers import Made, Preparation
 from lastgood.ports import (
     ARTIFACT,
@@ -49,6 +50,7 @@ class ServiceMaker:
     def make(self, configuration: Configuration, revision: Revision, repository: Repository) -> Made:
         """See ``Maker``. Nothing is fetched or built: that is its preparation, for a deployment."""
         parts: dict[str, str] = {}
+        attachments: dict[str, bytes] = {}
         preparations: list[Preparation] = []
         problems: list[Problem] = []
         services = configuration.services
@@ -57,10 +59,12 @@ class ServiceMaker:
             recipe = self._recipe(name, service, entry, revision, repository, problems)
             parts[entry.key] = version_of(service, recipe.digest)
             preparations.append(partial(self._prepare, recipe))
+            attachments |= code_of(recipe)
         if problems:
             raise ConfigError(tuple(problems))
         return Made(
             parts,
+            attachments,
             instances={name: service.instances for name, service in services.items()},
             keep_old_s={
                 name: service.strategy.keep_old_s(configuration.bake.for_s) for name, service in services.items()

@@ -10,12 +10,11 @@ from typing import Any
 
 from lastgood.config.change import Change
 from lastgood.config.configuration import Configuration
-from lastgood.config.diff import diff
 from lastgood.errors import LastgoodError, Unavailable, UsageError
 from lastgood.operations import reporting, steer
 from lastgood.operations.alerting import heed, read_alerts
 from lastgood.operations.back import WayBackAsked
-from lastgood.operations.comparisons import Comparisons
+from lastgood.operations.comparisons import Comparisons, Side, differences, side_of
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import Schemas
 from lastgood.operations.deploy import DeployAsk, Draft, deploy, is_at_ease
@@ -30,7 +29,7 @@ from lastgood.operations.rehearsing import Coming, Rehearsing, Trials, WayBack, 
 from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback_by_itself
 from lastgood.operations.rulings import JUDGE
-from lastgood.operations.schema_losses import losses_or_why_not, stays_ahead
+from lastgood.operations.schema_losses import losses_or_why_not, reverted, stays_ahead
 from lastgood.operations.terms import first_share, past_of, promised, terms_for
 from lastgood.operations.verdicts import explain
 from lastgood.operations.world import Outcome, View
@@ -143,8 +142,7 @@ class Verbs:
         drafted = await asyncio.to_thread(self._drafting().draft_and_look, revision)
         view = self.loop.view()
         live = live_now(view.state)
-        old = self.configurations.of(live) if live is not None else None
-        changes = [reporting.change(one) for one in diff(old, drafted.configuration)]
+        changes = [reporting.change(one) for one in self.comparisons.with_draft(live, drafted)]
         held = held_by(view.state, _as_release(drafted.draft))
         basis = view.observed.basis()
         told = {"held_by": held, "live": live, "basis": basis, "restarts": self._restarts(drafted)}
@@ -206,7 +204,7 @@ class Verbs:
             planned, changes, target = mixed.planned, mixed.changes, mixed.configuration
         else:
             planned = plan_rollback(ask, view, self._commit)
-            changes = self._between(planned.source.number, planned.target.number)
+            changes = reverted(self._between(planned.source.number, planned.target.number), planned.plan)
             target = self.configurations.of(planned.target.number)
         losses, stuck = await asyncio.to_thread(losses_or_why_not, planned, self.configurations, self.schemas)
         unstartable = await asyncio.to_thread(not_startable, planned.plan, self.why_not_startable)
@@ -312,15 +310,14 @@ class Verbs:
 
     def diff(self, old: str, new: str) -> dict[str, Any]:
         """What changes between two releases or revisions, in the user's words."""
-        sides = [self._configuration_named(text) for text in (old, new)]
-        return {"changes": [reporting.change(one) for one in diff(sides[0], sides[1])]}
+        one, other = (self._side(text) for text in (old, new))
+        return {"changes": [reporting.change(each) for each in differences(one, other)]}
 
-    def _configuration_named(self, text: str) -> Any:
+    def _side(self, text: str) -> Side:
         try:
-            return self.configurations.of(self.release_named(text))
+            return self.comparisons.side(self.release_named(text))
         except UsageError:
-            drafting = self._drafting()
-            return drafting.load(drafting.repository.resolve(text)).configuration
+            return side_of(self._drafting().draft(text))
 
     def verdict(self, text: str) -> dict[str, Any]:
         """What is known of a release, judged again from what was measured of it."""
