@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import schema_dumps
 from benchmarks.table import Size, Table
-from lastgood.database.migration import Dialect, History, Migration, history_of
+from lastgood.database.migration import Dialect, History, Migration, Script, Statement, history_of
 from lastgood.database.proof import Proof
 from lastgood.database.reader import read_history
 from lastgood.database.script import make_script
@@ -234,16 +234,14 @@ def _assert_same_as_pairs(history: History) -> None:
         for direction, script in (("up", migration.up), ("down", migration.down)):
             files[f"{number}_{migration.version}.{direction}.sql"] = (script.text if script else "").encode()
     for one, other in zip(history.migrations, read_history(files, history.dialect).migrations, strict=True):
+        assert bool(one.no_way_back) == bool(other.no_way_back), one.label
         for mine, theirs in ((one.up, other.up), (one.down, other.down)):
-            assert (
-                mine is None
-                or theirs is None
-                or (mine.statements, mine.transactional)
-                == (
-                    theirs.statements,
-                    theirs.transactional,
-                )
-            ), one.label
+            assert _as_run(mine) == _as_run(theirs), one.label
+
+
+def _as_run(script: Script | None) -> tuple[tuple[Statement, ...], bool]:
+    """What is run of a script; a missing one is run as one without statements."""
+    return (script.statements, script.transactional) if script is not None else ((), True)
 
 
 def _compare(history: History, proofs: Sequence[Proof], scratch: Any, dump: schema_dumps.Dump) -> Iterator[str]:
