@@ -69,6 +69,11 @@ def test_checks_and_hooks_are_counted_and_not_copied_into_the_release() -> None:
     assert made.hooks == {"before": 30.0, "on_rollback": 2.0}
 
 
+def test_a_text_that_only_looks_like_a_reference_is_a_text() -> None:
+    for text in ("file:/shop.db?mode=ro", "file:shop.db", "env: none", "secret:key", "environment"):
+        assert read(shop(service(f'environment: {{ DATABASE: "{text}" }}'))).configuration.services["catalog"]
+
+
 def test_what_was_written_is_read_back_from_the_journal() -> None:
     text = service("depends_on: stock", "strategy: { canary: { steps: [5%] } }", "smoke: [{ path: / }]")
     configuration = read(shop(text, service(name="stock"))).configuration
@@ -91,6 +96,11 @@ def test_what_was_written_is_read_back_from_the_journal() -> None:
         (shop(service("depends_on: stock"), service("depends_on: catalog", name="stock")), 6, "by way of stock"),
         (shop(service("hooks: { before: { command: [x], url: http://a } }")), 6, "exactly one of command, url"),
         (shop(service("smoke: [{ path: nothing }]")), 6, "a path that begins with /"),
+        (shop(service('environment: { PORT: "80" }')), 6, "PORT is set by Lastgood itself"),
+        (shop(service('environment: { LASTGOOD_RELEASE: "r1" }')), 6, "LASTGOOD_RELEASE is set by Lastgood itself"),
+        (shop(service('environment: { "A B": "x" }')), 6, "'A B' is no name of a variable"),
+        (shop(service('environment: { KEY: "env:KEY" }')), 6, "env: is not looked up here"),
+        (shop(service('environment: { KEY: "file:/run/key" }')), 6, "file: is not looked up here"),
     ],
 )
 def test_what_is_refused(text: str, line: int, said: str) -> None:
@@ -107,6 +117,7 @@ def test_what_is_refused(text: str, line: int, said: str) -> None:
         ("strategy: { blue_green: { keep_old: 1s } }", 5, "function hello: the old version would be gone after 1s"),
         ("runtime: worker\n    concurrency: 1", 6, "workerd does not know `concurrency`"),
         ("runtime: worker\n    body_mb: 1", 6, "workerd does not know `body_mb`"),
+        ('environment: { KEY: "env:KEY" }', 5, "env: is not looked up here"),
     ],
 )
 def test_what_a_function_would_take_and_not_do_is_refused(lines: str, line: int, said: str) -> None:

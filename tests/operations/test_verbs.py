@@ -190,7 +190,7 @@ async def test_the_small_verbs_refuse_when_there_is_nothing_to_steer() -> None:
                 await asked
         with pytest.raises(UsageError):
             await shop.verbs.mark("r9", "bad", "me")
-        for name in ("r12", "d1", "previous", "a b", "-x", ""):
+        for name in ("r12", "d1", "previous", "live", "HEAD", "main", "a b", "-x", ""):
             with pytest.raises(UsageError):
                 await shop.verbs.tag(name, "r1")
 

@@ -23,7 +23,9 @@ class Function(Section):
         default="main:app", description="python: MODULE:NAME of an ASGI or WSGI application or a Lambda-style handler"
     )
     interface: Literal["auto", "asgi", "wsgi", "lambda"] = "auto"
-    environment: dict[str, str] = Field(default={}, description="NAME: text, or secret:NAME")
+    environment: dict[str, str] = Field(
+        default={}, description="NAME: text, or secret:NAME; PORT and LASTGOOD_... are set already"
+    )
     timeout_s: Positive = Field(default=30.0, alias="timeout", description="for one request, waiting included")
     start_s: Positive = Field(default=30.0, alias="start", description="for the process to be ready")
     idle_s: Duration = Field(

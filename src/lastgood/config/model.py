@@ -274,7 +274,9 @@ class Service(Section):
     command: tuple[str, ...] = Field(min_length=1, description="argv; gets PORT in its environment")
     instances: Whole = Field(default=1, ge=1, le=1000)
     health: InstanceHealth = InstanceHealth()
-    environment: dict[str, str] = Field(default={}, description="NAME: text, or secret:NAME")
+    environment: dict[str, str] = Field(
+        default={}, description="NAME: text, or secret:NAME; PORT and LASTGOOD_... are set already"
+    )
     drain_s: Duration = Field(default=10.0, alias="drain", description="between SIGTERM and SIGKILL")
     strategy: Strategy = Strategy()
     depends_on: Names = Field(default=(), description="services that have to be healthy before it starts")

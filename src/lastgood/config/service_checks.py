@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from lastgood.errors import Problem
 if TYPE_CHECKING:
     from lastgood.config.parse import Fragment
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^?]*")
+"""How secrets are named elsewhere; `file:/shop.db?mode=ro` is a text of its own."""
 Found = Iterator[tuple[tuple[str | int, ...], str, str | None]]
 """Where in the section, what is wrong, and a hint."""
 
@@ -29,18 +33,34 @@ def service_problems(service: Service) -> Found:
         if rolling.max_unavailable >= service.instances:
             yield at, f"all {service.instances} instances could be missing", "keep at least one"
     yield from _steps(canary)
+    yield from _environment(service.environment)
 
 
 def function_problems(function: Function) -> Found:
     """What is wrong with one function by itself: what would be accepted and then do nothing is refused."""
     canary = function.strategy.canary
     yield from _steps(canary)
+    yield from _environment(function.environment)
     if canary is not None and canary.shield:
         what = "the canary of a function has no shield: what fails on the new version is not asked again of the old one"
         yield ("strategy", "canary", "shield"), what, "take it out, or run it as a service"
     for name in ("concurrency", "body_mb"):
         if function.runtime == "worker" and name in function.model_fields_set:
             yield (name,), f"workerd does not know `{name}`: it holds for Python functions", "take it out"
+
+
+def _environment(environment: Mapping[str, str]) -> Found:
+    """Variables that would not reach the process as they are written."""
+    for name, text in environment.items():
+        at = ("environment", name)
+        if not _VARIABLE.fullmatch(name):
+            yield at, f"{name!r} is no name of a variable", "letters, digits and _, no digit first"
+        elif name == "PORT" or name.startswith("LASTGOOD_"):
+            yield at, f"{name} is set by Lastgood itself", "call yours otherwise"
+        elif _REFERENCE.fullmatch(text):
+            kind = text.partition(":")[0]
+            what = f"{kind}: is not looked up here, the process would get the text itself"
+            yield at, what, "lastgood secret set NAME, then secret:NAME"
 
 
 def _steps(canary: Canary | None) -> Found:

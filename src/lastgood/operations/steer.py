@@ -108,8 +108,8 @@ def mark(release: int, verdict: ev.VerdictName, by: str, why: str, view: View) -
 
 def tag(name: str, release: int | None, view: View) -> Outcome:
     """Name a release, or take the name away."""
-    if not _TAG.fullmatch(name) or re.fullmatch(r"r\d+|d\d+|previous", name):
-        raise UsageError(f"{name!r} cannot be a tag", next="letters, digits, dot, dash; not r12, d12 or previous")
+    if not _TAG.fullmatch(name) or re.fullmatch(r"r\d+|d\d+|previous|live|HEAD", name):
+        raise UsageError(f"{name!r} cannot be a tag", next="letters, digits, dot, dash; not r12, d12, previous or live")
     if release is not None and release not in view.state.releases:
         raise UsageError(f"there is no release r{release}", next="lastgood history")
     if release is None and name not in view.state.tags:

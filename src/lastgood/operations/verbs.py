@@ -284,6 +284,8 @@ class Verbs:
 
     async def tag(self, name: str, text: str | None) -> dict[str, Any]:
         """Name a release, or take the name away."""
+        if text and name not in self.loop.state.tags and self._commit(name) is not None:
+            raise UsageError(f"{name!r} is what Git calls a commit", next="another name: it would stand for two things")
         return dict(await self.loop.ask(partial(steer.tag, name, self.release_named(text) if text else None)))
 
     # --- looking -----------------------------------------------------------------------------------------------
