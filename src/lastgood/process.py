@@ -43,6 +43,7 @@ class ProcessState:
 
     ``started_s`` is boot-time clock. ``restarts`` counts those of the last minute. ``last_exit`` is an exit code,
     negative for a signal, None when it never ended or when the code is unknown, as it is of adopted processes.
+    ``hangs`` counts the restarts of the last ten minutes that were asked for because it did not answer any more.
     ``saved`` False: the disk did not take its record, which is tried again.
     """
 
@@ -58,3 +59,4 @@ class ProcessState:
     saved: bool = True
     log_path: str = ""
     grace_s: float = 10.0
+    hangs: int = 0

@@ -533,3 +533,46 @@ async def test_an_idle_supervisor_is_small(site: Site) -> None:
     status = Path(f"/proc/{site.supervisors[-1].pid}/status").read_text()
     rss_kb = int(status.split("VmRSS:")[1].split()[0])
     assert rss_kb <= 16 * 1024
+
+
+# --- what lives and does not answer ----------------------------------------------------------------------------------
+
+
+async def test_a_frozen_process_is_killed_with_all_it_started_and_comes_back(site: Site) -> None:
+    """SIGSTOP: SIGTERM reaches nobody. The pause before the second restart is longer than that before the first."""
+    client = site.supervise()
+    first = await client.start(site.spec("a", "sh", "-c", STUBBORN, grace_s=0.5))
+    await asyncio.to_thread(site.until, lambda: "ready" in site.log("a") and len(site.ours("a")) > 1)
+    assert first.pid is not None
+    old = site.ours("a")
+    os.kill(first.pid, signal.SIGSTOP)
+    assert await client.restart("a", first.pid) is True
+    ending = await state_of(client, "a")
+    assert (ending.phase, ending.pid) == ("backoff", first.pid), "listed, and not as one that runs"
+    assert await client.restart("a", first.pid) is False, "it is under way"
+    back = await until(client, "a", phase="running", hangs=1)
+    assert back.pid not in (None, first.pid)
+    assert not old & site.ours("a")
+    assert back.last_exit == -signal.SIGKILL
+    assert back.pid is not None
+    os.kill(back.pid, signal.SIGSTOP)
+    assert await client.restart("a", back.pid) is True
+    waiting = await until(client, "a", hangs=2, pid=None)
+    assert waiting.phase == "backoff"
+
+
+async def test_a_supervisor_killed_during_a_restart_loses_nobody(site: Site) -> None:
+    """Nobody asked for its end: the next supervisor keeps it, and it can be restarted once more."""
+    client = site.supervise()
+    first = await client.start(site.spec("a", grace_s=60.0))
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGSTOP)
+    assert await client.restart("a", first.pid) is True
+    site.kill_supervisor()
+    client = site.supervise()
+    adopted = await state_of(client, "a")
+    assert (adopted.phase, adopted.pid) == ("running", first.pid)
+    assert await client.restart("a", first.pid) is True
+    os.kill(first.pid, signal.SIGCONT)
+    back = await until(client, "a", phase="running", hangs=1)
+    assert back.pid != first.pid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from lastgood.config.model import InstanceHealth, SmokeCheck
 from lastgood.effects.instances.launch import Launch
 from lastgood.effects.instances.ports import free_port
 from lastgood.effects.services import ServiceDriver
+from lastgood.ports import KeeperAway
 from lastgood.process import ProcessSpec, ProcessState
 from lastgood.release.step import Step
 from lastgood.testing.fake_processes import FakeProcesses
@@ -32,6 +33,13 @@ class Living(FakeProcesses):
         self.robbed: set[str] = set()
         """Those whose port somebody else has: they end at once, and wait to be started again."""
         self.lists = 0
+        self.hung: set[str] = set()
+        """Those that take connections and answer nothing, until they are restarted."""
+        self.restarted: list[tuple[str, tuple[str, ...]]] = []
+        """Who was restarted, and what the gateway sent requests to at that moment."""
+        self.published: Callable[[], tuple[str, ...]] = tuple
+        self.never_back = False
+        self.deaf_to_restarts = 0
 
     async def start(self, spec: ProcessSpec) -> ProcessState:
         state = await super().start(spec)
@@ -46,6 +54,16 @@ class Living(FakeProcesses):
     async def stop(self, key: str, grace_s: float | None = None) -> bool:
         self.shut(key)
         return await super().stop(key, grace_s)
+
+    async def restart(self, key: str, pid: int) -> bool:
+        if self.deaf_to_restarts > 0:
+            self.deaf_to_restarts -= 1
+            raise KeeperAway("the supervisor cannot be asked")
+        self.restarted.append((key, self.published()))
+        if await super().restart(key, pid) and not self.never_back:
+            self.hung.discard(key)
+            return True
+        return False
 
     async def list(self) -> tuple[ProcessState, ...]:
         self.lists += 1
@@ -64,6 +82,8 @@ class Living(FakeProcesses):
             try:
                 while True:
                     await reader.readuntil(b"\r\n\r\n")
+                    if key in self.hung:
+                        continue
                     status = self.status.get(digest, self.status.get(key, 200))
                     writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: 5\r\n\r\nhello".encode())
             except (EOFError, OSError):
@@ -110,6 +130,7 @@ class Town:
         self.secret_env: Mapping[str, str] = {}
         self.chosen: list[int] = []
         """Ports that the driver will choose first, taken or not."""
+        self.processes.published = lambda: self.gate.said.get(ONE, ())
         self.services = self.driver()
 
     def driver(self) -> ServiceDriver:

@@ -247,6 +247,12 @@ class InstanceHealth(Health):
 
     tcp: Flag = Field(default=False, description="it is enough that it takes connections")
     command: tuple[str, ...] = Field(default=(), description="argv, run beside it with its PORT; exit code 0 is well")
+    restart_after: Whole = Field(
+        default=10,
+        ge=0,
+        le=1000,
+        description="looks in a row without any answer after which an instance that was healthy is restarted; 0: never",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> InstanceHealth:

@@ -45,6 +45,7 @@ _SECTIONS: tuple[tuple[str, type[model.Section]], ...] = (
     ("retry_budget", model.RetryBudget),
     ("health", model.Health),
     ("services.NAME", model.Service),
+    ("services.NAME.health", model.InstanceHealth),
     ("functions.NAME", model.Function),
     ("strategy", model.Strategy),
     ("strategy.blue_green", model.BlueGreen),

@@ -20,22 +20,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lastgood.config.model import Health
-from lastgood.effects.functions.asking import is_able
-from lastgood.effects.functions.launching import Activated
-from lastgood.effects.instances.connections import connections_to
+from lastgood.effects.instances.asking import failing, probe_of
+from lastgood.effects.instances.connections import until_quiet
 from lastgood.effects.instances.launch import HealthOf, Launch, LaunchOf
+from lastgood.effects.instances.liveness import Liveness, others_ready
 from lastgood.effects.instances.outlet import NoOutlet, Outlet
 from lastgood.effects.instances.ports import free_port, is_free
-from lastgood.effects.instances.probing import probe, smoke
+from lastgood.effects.instances.probing import smoke
 from lastgood.effects.instances.sharing import Shared
-from lastgood.effects.instances.vitals import Instance, Vitals, instance_of
+from lastgood.effects.instances.vitals import Instance, Probe, Vitals, instance_of
 from lastgood.errors import Failed, LastgoodError, Unavailable
 from lastgood.ports import KeeperAway, Processes, ProcessState
 from lastgood.release.observed import Fact
 from lastgood.release.step import Step
 
-CRASHES = 3
-"""Restarts within a minute after which a version that is not ready is said to fail."""
 LOOK_S = 0.03
 FRESH_S = 1.0
 """For so long what the supervisor said is not asked again: that an instance ended is known from the kernel, that it is
@@ -49,8 +47,6 @@ AT_WORK_S = 5.0
 PUBLISH_S = 5.0
 MOST_MOVES = 3
 """Instances of one start that get another port because somebody has taken theirs between its choice and its use."""
-QUIET_LOOKS = 2
-"""Looks in a row without a connection: one alone may fall between two requests."""
 
 
 class ServiceDriver:
@@ -81,6 +77,7 @@ class ServiceDriver:
         self._publishing: asyncio.Task[None] | None = None
         self._shared_look = Shared(self._look_now)
         self.vitals = Vitals(self._probe)
+        self._liveness = Liveness(self._is_hung, self._leave, self._restart)
         self.outlet: Outlet = NoOutlet()
 
     # --- looking -----------------------------------------------------------------------------------------------
@@ -96,8 +93,8 @@ class ServiceDriver:
             facts.append(Fact(part, f"wanted:{digest}", len(mine)))
             facts.append(Fact(part, f"healthy:{digest}", len(able), stable=False))
             facts.append(Fact(part, f"endpoints:{digest}", sorted(able), stable=False))
-            if (failing := self._failing(mine)) is not None:
-                facts.append(Fact(part, f"failing:{digest}", failing, stable=False))
+            if (why := failing(mine, self.vitals.is_ready)) is not None:
+                facts.append(Fact(part, f"failing:{digest}", why, stable=False))
         return facts
 
     def endpoints(self, name: str, digest: str) -> tuple[str, ...]:
@@ -129,6 +126,7 @@ class ServiceDriver:
 
     def close(self) -> None:
         """Ask nobody any more; the instances go on."""
+        self._liveness.stop()
         self.vitals.stop()
         if self._publishing is not None:
             self._publishing.cancel()
@@ -151,7 +149,23 @@ class ServiceDriver:
         self._instances = instances
         self._draining &= {each.key for each in instances}
         self._publish_changes()
+        self._liveness.mind(each for each in instances if each.key not in self._draining)
         return instances
+
+    def _is_hung(self, instance: Instance) -> bool:
+        return instance.key not in self._draining and self.vitals.is_hung(instance, self._health(instance))
+
+    async def _leave(self, instance: Instance) -> None:
+        """Until it gets no requests and has none, if others answer in its place."""
+        if others_ready(instance, self._instances or (), self.vitals.is_ready):
+            await self._until_unpublished([instance])
+            await until_quiet([instance.port], instance.state.grace_s)
+
+    async def _restart(self, key: str, pid: int) -> bool:
+        try:
+            return await self._processes.restart(key, pid)
+        finally:
+            self._asked_s = 0.0
 
     async def _list(self) -> tuple[ProcessState, ...]:
         try:
@@ -181,14 +195,6 @@ class ServiceDriver:
         published = self.outlet.published(instance.name, instance.digest)
         return published is None or instance.address in published
 
-    def _failing(self, instances: Sequence[Instance]) -> str | None:
-        for each in instances:
-            if each.state.restarts >= CRASHES and not self.vitals.is_ready(each):
-                code = each.state.last_exit
-                how = f"with {code}" if code is not None else "with a code nobody saw"
-                return f"{each.name} ends again and again: {each.state.restarts} times within a minute, last {how}"
-        return None
-
     def _health(self, instance: Instance) -> Health:
         return self._health_of(instance.name, instance.digest)
 
@@ -196,17 +202,8 @@ class ServiceDriver:
         launch = self._launches.get((name, digest))
         return launch.health if launch else Health()
 
-    def _probe(self, instance: Instance) -> Callable[[int, Health], Any]:
-        launch = self._launches.get((instance.name, instance.digest))
-
-        async def ask(port: int, health: Health) -> bool:
-            if isinstance(health, Activated):
-                return await is_able(port, health.timeout_s)
-            if launch is None:
-                return await probe(port, health)
-            return await probe(port, health, folder=launch.folder, env={**launch.env, **launch.secret_env})
-
-        return ask
+    def _probe(self, instance: Instance) -> Probe:
+        return probe_of(self._launches.get((instance.name, instance.digest)))
 
     # --- moving --------------------------------------------------------------------------------------------------
 
@@ -277,15 +274,15 @@ class ServiceDriver:
             mine = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
             if sum(self._is_able(each) for each in mine) >= count:
                 return
-            robbed = [each for each in mine if each.state.phase == "backoff" and not is_free(each.port)]
+            robbed = [each for each in mine if each.is_down and not is_free(each.port)]
             for each in robbed[:moves]:
                 moves -= 1
                 await self._elsewhere(each, launch, ports)
             if robbed and moves:
                 continue
-            if (failing := self._failing(mine)) is not None:
+            if (why := failing(mine, self.vitals.is_ready)) is not None:
                 told = self._redact("\n".join(launch.tail(name, digest)))
-                raise Failed(f"{failing}\n{told}".rstrip(), next=f"lastgood logs {name}")
+                raise Failed(f"{why}\n{told}".rstrip(), next=f"lastgood logs {name}")
             await asyncio.sleep(LOOK_S)
 
     async def _elsewhere(self, robbed: Instance, launch: Launch, ports: list[int]) -> None:
@@ -324,13 +321,7 @@ class ServiceDriver:
         began_s = time.monotonic()
         self._draining |= {each.key for each in going}
         await self._until_unpublished(going)
-        quiet, left = 0, 0
-        while going and quiet < QUIET_LOOKS:
-            left = sum(connections_to([each.port for each in going]).values())
-            quiet = quiet + 1 if left == 0 else 0
-            if time.monotonic() - began_s >= drain_s:
-                break
-            await asyncio.sleep(LOOK_S)
+        left = await until_quiet([each.port for each in going], drain_s)
         took_ms = round((time.monotonic() - began_s) * 1000, 1)
         return {"drained": len(going), "connections": left, "took_ms": took_ms}
 

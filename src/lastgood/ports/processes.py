@@ -36,6 +36,16 @@ class Processes(Protocol):
         """
         ...
 
+    async def restart(self, key: str, pid: int) -> bool:
+        """End a process that lives and does not answer, and start it again: SIGTERM to it and all it started, SIGKILL
+        after its spec's grace, then its pause, which grows while it is asked for again and again. Counted as a restart
+        and as a hang; stays listed, not as running.
+
+        Returns as soon as it was told to end. False: that pid is not (any more) the running process of this key, so the
+        same request again, or one that comes late, ends nothing.
+        """
+        ...
+
     async def list(self) -> tuple[ProcessState, ...]:
         """Every process that is kept, and those that ended and were not stopped, by key."""
         ...

@@ -60,6 +60,22 @@ class FakeProcesses:
         self._answer()
         return gone is not None
 
+    async def restart(self, key: str, pid: int) -> bool:
+        """See ``ports.Processes``. It is back at once."""
+        await self._turn()
+        try:
+            check_key(key)
+        except BadSpec as error:
+            raise UsageError(str(error), where=key[:200]) from None
+        kept = self._kept.get(key)
+        meant = kept is not None and kept.state.pid == pid and kept.spec.restart == "always"
+        if kept is not None and meant:
+            hangs = kept.state.hangs + 1
+            self.crash(key, -15)
+            kept.state = replace(kept.state, hangs=hangs)
+        self._answer()
+        return meant
+
     async def list(self) -> tuple[ProcessState, ...]:
         """See ``ports.Processes``."""
         await self._turn()
@@ -74,7 +90,7 @@ class FakeProcesses:
             kept.state = replace(kept.state, phase="exited", pid=None, started_s=None, last_exit=code)
         else:
             restarts = kept.state.restarts + 1
-            kept.state = replace(self._launched(kept.spec), restarts=restarts, last_exit=code)
+            kept.state = replace(self._launched(kept.spec), restarts=restarts, last_exit=code, hangs=kept.state.hangs)
 
     def runs(self, key: str) -> bool:
         """The truth."""

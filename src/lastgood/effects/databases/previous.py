@@ -81,7 +81,7 @@ async def _until_healthy(
     try:
         async with asyncio.timeout(ready_s):
             while process.returncode is None:
-                if await probe(port, launch.health, folder=launch.folder, env=env):
+                if (await probe(port, launch.health, folder=launch.folder, env=env)).well:
                     return None
                 await asyncio.sleep(_PAUSE_S)
     except TimeoutError:

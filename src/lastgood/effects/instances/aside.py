@@ -106,4 +106,4 @@ async def _is_healthy(port: int, launch: Launch) -> bool:
     if isinstance(launch.health, Activated):
         return await is_able(port, launch.health.timeout_s)
     env = {**launch.env, **launch.secret_env}
-    return await probe(port, launch.health, folder=launch.folder, env=env)
+    return (await probe(port, launch.health, folder=launch.folder, env=env)).well

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lastgood.config.model import Health, InstanceHealth, SmokeCheck
@@ -15,18 +16,52 @@ LARGEST_ANSWER_BYTES = 1024 * 1024
 ADDRESS = "127.0.0.1"
 
 
-async def probe(port: int, health: Health, *, folder: Path | None = None, env: Mapping[str, str] | None = None) -> bool:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking. ``silent``: nothing at all came back, which is more than not being well: a program that says
+    503 lives and may only wait for another one. ``said`` tells it to a person; it quotes nothing of the program's.
+    """
+
+    well: bool
+    said: str = ""
+    silent: bool = False
+
+
+async def probe(
+    port: int, health: Health, *, folder: Path | None = None, env: Mapping[str, str] | None = None
+) -> Answer:
     """Whether it is well, within ``timeout_s``; a command runs in ``folder`` with ``env`` and ``PORT``."""
+    what = _question(health)
     try:
         async with asyncio.timeout(health.timeout_s):
             if isinstance(health, InstanceHealth) and health.command:
-                return await _command(health.command, port, folder, env or {})
+                code = await _command(health.command, port, folder, env or {})
+                return Answer(code == 0, f"{what} ended with {code}")
             if isinstance(health, InstanceHealth) and health.tcp:
-                return await _connects(port)
+                await _connects(port)
+                return Answer(True, "takes connections")
             status, _ = await _get(port, health.path)
-            return 200 <= status < 300
-    except (OSError, TimeoutError, ValueError, EOFError):
-        return False
+            return Answer(200 <= status < 300, f"{what} was answered with {status}")
+    except TimeoutError:
+        return Answer(False, f"{what} was not answered within {health.timeout_s:g} s", silent=True)
+    except ConnectionRefusedError:
+        return Answer(False, f"nothing listens on port {port} (connection refused)", silent=True)
+    except FileNotFoundError:
+        return Answer(False, f"{what} cannot be run: there is no such program")
+    except (EOFError, ConnectionError):
+        return Answer(False, f"{what}: the connection was closed without an answer")
+    except OSError as error:
+        return Answer(False, f"{what} failed: {error.strerror or type(error).__name__}")
+    except ValueError:
+        return Answer(False, f"{what} was answered, but not in HTTP")
+
+
+def _question(health: Health) -> str:
+    if isinstance(health, InstanceHealth) and health.command:
+        return f"the command {health.command[0]}"
+    if isinstance(health, InstanceHealth) and health.tcp:
+        return "a connection"
+    return f"GET {health.path}"
 
 
 async def smoke(name: str, port: int, check: SmokeCheck) -> None:
@@ -76,13 +111,12 @@ async def _body(reader: asyncio.StreamReader) -> bytes:
     return content
 
 
-async def _connects(port: int) -> bool:
+async def _connects(port: int) -> None:
     _, writer = await asyncio.open_connection(ADDRESS, port)
     writer.close()
-    return True
 
 
-async def _command(argv: tuple[str, ...], port: int, folder: Path | None, env: Mapping[str, str]) -> bool:
+async def _command(argv: tuple[str, ...], port: int, folder: Path | None, env: Mapping[str, str]) -> int:
     process = await asyncio.create_subprocess_exec(
         *argv,
         cwd=folder,
@@ -93,7 +127,7 @@ async def _command(argv: tuple[str, ...], port: int, folder: Path | None, env: M
         start_new_session=True,
     )
     try:
-        return await process.wait() == 0
+        return await process.wait()
     finally:
         if process.returncode is None:
             try:

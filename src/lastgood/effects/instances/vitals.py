@@ -7,9 +7,10 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lastgood.config.model import Health, InstanceHealth
+from lastgood.effects.instances.probing import Answer
 from lastgood.process import ProcessState
 
 _KEY = re.compile(r"(?P<name>[a-z0-9_-]+)@(?P<digest>[0-9a-f]{8,64})\.(?P<port>\d+)")
@@ -18,7 +19,17 @@ STARTING_EVERY_S = 0.05
 STARTING_COMMAND_EVERY_S = 0.5
 FIRST_LOOK_S = 0.05
 """How long a look waits for the answer of one that was never asked before."""
-Probe = Callable[[int, Health], Awaitable[bool]]
+STALLED_S = 5.0
+"""Between two looks: the machine was suspended, or we were frozen. Who is silent then has its count begun again."""
+LATE = 1.5
+"""So many times its timeout after it was asked, an answer that did not come says something of us, not of it."""
+Probe = Callable[[int, Health], Awaitable[Answer]]
+Clock = Callable[[], float]
+
+
+def boot_time_s() -> float:
+    """Seconds since the boot; unlike the monotonic clock it goes on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,11 @@ class Instance:
     def address(self) -> str:
         """Where it listens."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it has ended and waits to be started again; one that is still being ended may hold its port."""
+        return self.state.phase == "backoff" and self.state.pid is None
 
 
 def instance_of(state: ProcessState) -> Instance | None:
@@ -53,16 +69,20 @@ class Vital:
     was_ready: bool = False
     passed: int = 0
     failed: int = 0
+    silent: int = 0
+    said: str = ""
     due_s: float = 0.0
-    asked: asyncio.Task[bool] | None = None
+    asked: asyncio.Task[Answer] | None = None
     pidfd: int | None = None
 
 
 class Vitals:
-    """The instances of one controller, by key. ``woken`` is set when one of them has ended."""
+    """The instances of one controller, by key. ``woken`` is set when one of them has ended; ``clock`` in seconds."""
 
-    def __init__(self, probe: Callable[[Instance], Probe]) -> None:
+    def __init__(self, probe: Callable[[Instance], Probe], *, clock: Clock = boot_time_s) -> None:
         self._probe = probe
+        self._clock = clock
+        self._looked_s = clock()
         self._known: dict[str, Vital] = {}
         self._looked = False
         self.woken = asyncio.Event()
@@ -72,11 +92,12 @@ class Vitals:
         there = {instance.key: instance for instance in instances}
         for key in self._known.keys() - there.keys():
             self._forget(self._known.pop(key))
+        self._begin_again_after_a_stall()
         never = []
         for instance in there.values():
             vital = self._vital(instance)
             self._take(vital, health_of(instance))
-            if instance.state.phase == "running" and vital.asked is None and time.monotonic() >= vital.due_s:
+            if instance.state.phase == "running" and vital.asked is None and self._clock() >= vital.due_s:
                 vital.asked = asyncio.create_task(self._ask(instance, health_of(instance)))
                 if not (vital.passed or vital.failed):
                     never.append((vital, health_of(instance)))
@@ -101,11 +122,28 @@ class Vitals:
         vital = self._known.get(instance.key)
         return vital is not None and instance.state.phase == "running" and vital.was_ready
 
+    def is_hung(self, instance: Instance, health: Health) -> bool:
+        """Whether it was well and has given no answer for as many looks as its service allows."""
+        allowed = health.restart_after if isinstance(health, InstanceHealth) else 0
+        return self.has_served(instance) and 0 < allowed <= self._known[instance.key].silent
+
+    def said(self, instance: Instance) -> str:
+        """What came of the last look, in words; empty before the first."""
+        vital = self._known.get(instance.key)
+        return vital.said if vital is not None else ""
+
     def stop(self) -> None:
         """Ask nobody any more."""
         for vital in self._known.values():
             self._forget(vital)
         self._known.clear()
+
+    def _begin_again_after_a_stall(self) -> None:
+        now_s = self._clock()
+        if now_s - self._looked_s > STALLED_S:
+            for vital in self._known.values():
+                vital.silent = 0
+        self._looked_s = now_s
 
     def _vital(self, instance: Instance) -> Vital:
         vital, pid = self._known.get(instance.key), instance.state.pid
@@ -143,15 +181,21 @@ class Vitals:
             vital.asked.cancel()
         self._unwatch(vital)
 
-    async def _ask(self, instance: Instance, health: Health) -> bool:
-        return await self._probe(instance)(instance.port, health)
+    async def _ask(self, instance: Instance, health: Health) -> Answer:
+        asked_s = self._clock()
+        answer = await self._probe(instance)(instance.port, health)
+        late = self._clock() - asked_s > LATE * health.timeout_s
+        return replace(answer, silent=False) if late else answer
 
     def _take(self, vital: Vital, health: Health) -> None:
         if vital.asked is None or not vital.asked.done():
             return
         asked, vital.asked = vital.asked, None
-        well = not asked.cancelled() and asked.exception() is None and asked.result()
-        if well:
+        whole = not asked.cancelled() and asked.exception() is None
+        answer = asked.result() if whole else Answer(False, "it could not be asked")
+        vital.said = answer.said
+        vital.silent = vital.silent + 1 if answer.silent else 0
+        if answer.well:
             vital.passed, vital.failed = vital.passed + 1, 0
             if vital.passed >= health.healthy or vital.presumed:
                 vital.ready, vital.was_ready, vital.presumed = True, True, False
@@ -159,7 +203,7 @@ class Vitals:
             vital.passed, vital.failed = 0, vital.failed + 1
             if vital.failed >= health.unhealthy:
                 vital.ready = vital.presumed = False
-        vital.due_s = time.monotonic() + self._pause_s(vital, health)
+        vital.due_s = self._clock() + self._pause_s(vital, health)
 
     @staticmethod
     def _pause_s(vital: Vital, health: Health) -> float:

@@ -53,6 +53,15 @@ class SupervisedProcesses:
         answer = await self._ask({"op": "stop", "key": key, "grace_s": grace_s, "epoch": self.epoch}, timeout_s, key)
         return bool(answer["stopped"])
 
+    async def restart(self, key: str, pid: int) -> bool:
+        """See ``ports.Processes``. A supervisor of a build before this one does not know how: ``Unavailable``."""
+        try:
+            check_key(key)
+        except BadSpec as error:
+            raise UsageError(str(error), where=key[:200]) from None
+        request = {"op": "restart", "key": key, "pid": pid, "epoch": self.epoch}
+        return bool((await self._ask(request, self._timeout_s, key))["restarted"])
+
     async def list(self) -> tuple[ProcessState, ...]:
         """See ``ports.Processes``."""
         return await self._list({})

@@ -18,17 +18,24 @@ LIVED_S = 10.0
 """Who lived so long is restarted after the first delay again."""
 WINDOW_S = 60.0
 """Over which restarts are counted."""
+HANGS_WINDOW_S = 600.0
+"""Over which the restarts of what did not answer are counted: it takes a while to be sure of each."""
+FIRST_HANG_DELAY_S = 5.0
+LONGEST_HANG_DELAY_S = 60.0
 
 Reply = Callable[[dict[str, Any]], None]
 
 
 @dataclass
 class Stopping:
-    """A stop under way: SIGKILL from ``kill_at_s`` on; ``look_at_s`` is when to see who is left."""
+    """A stop under way: SIGKILL from ``kill_at_s`` on; ``look_at_s`` is when to see who is left. ``again``: it is
+    restarted when it is over.
+    """
 
     kill_at_s: float
     look_at_s: float
     look_every_s: float = 0.02
+    again: bool = False
     replies: list[Reply] = field(default_factory=list)
     successor: ProcessSpec | None = None
     successor_replies: list[Reply] = field(default_factory=list)
@@ -76,6 +83,7 @@ class Entry:
     due_s: float | None = None
     give_up_cleaning_s: float | None = None
     restarted_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    hung_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     last_exit: int | None = None
     error: str | None = None
     saved: bool = True
@@ -90,9 +98,22 @@ class Entry:
         self.give_up_cleaning_s = self.due_s + 5.0
         self.delay_s = min(LONGEST_DELAY_S, self.delay_s * 2)
 
+    def schedule_hung(self, now_s: float) -> None:
+        """Restart what had to be ended: the first time at once, then after a pause that doubles while it goes on."""
+        self.hung_s.append(now_s)
+        _forget_before(self.hung_s, now_s - HANGS_WINDOW_S)
+        times = len(self.hung_s)
+        pause_s = FIRST_HANG_DELAY_S * 2.0 ** min(times - 2, 10) if times > 1 else FIRST_DELAY_S
+        if self.spec.secret_env and not self.secrets_known:
+            self.phase = "needs_env"
+            return
+        self.phase = "backoff"
+        self.due_s = now_s + min(LONGEST_HANG_DELAY_S, pause_s)
+        self.give_up_cleaning_s = self.due_s + 5.0
+
     def record(self) -> Record:
         """For the disk. During a replacement it holds the spec that is to come, beside the process that has to go."""
-        wanted = self.stopping is None or self.stopping.successor is not None
+        wanted = self.stopping is None or self.stopping.successor is not None or self.stopping.again
         spec = self.spec
         if self.stopping is not None and self.stopping.successor is not None:
             spec = self.stopping.successor
@@ -100,8 +121,8 @@ class Entry:
 
     def state(self, now_s: float) -> ProcessState:
         """For the answer to ``list``."""
-        while self.restarted_s and now_s - self.restarted_s[0] > WINDOW_S:
-            self.restarted_s.popleft()
+        _forget_before(self.restarted_s, now_s - WINDOW_S)
+        _forget_before(self.hung_s, now_s - HANGS_WINDOW_S)
         return ProcessState(
             key=self.spec.key,
             group=self.spec.group,
@@ -115,7 +136,13 @@ class Entry:
             saved=self.saved,
             log_path=self.spec.log_path,
             grace_s=self.spec.grace_s,
+            hangs=len(self.hung_s),
         )
+
+
+def _forget_before(moments_s: deque[float], limit_s: float) -> None:
+    while moments_s and moments_s[0] < limit_s:
+        moments_s.popleft()
 
 
 def marker_for(run_id: str, spec: ProcessSpec, nonce: str) -> str:

@@ -95,6 +95,16 @@ class Keeper:
             return
         self.begin_stop(entry, entry.spec.grace_s if grace_s is None else grace_s, reply=reply)
 
+    def restart(self, key: str, pid: int, reply: Reply) -> None:
+        """End what does not answer and start it again; only the very process that was meant. Answers at once."""
+        entry = self.entries.get(key)
+        meant = entry is not None and entry.identity is not None and entry.identity.pid == pid
+        restarts = entry is not None and entry.phase == "running" and entry.spec.restart == "always"
+        if entry is not None and meant and restarts:
+            self.say(f"{key}: pid {pid} does not answer; it is ended and started again")
+            self.begin_stop(entry, entry.spec.grace_s, again=True)
+        reply({"ok": True, "restarted": meant and restarts})
+
     def states(self, key: str | None = None) -> list[dict[str, Any]]:
         """Every process there is, or the one of a key."""
         now_s = boot_time_s()
@@ -229,15 +239,17 @@ class Keeper:
         grace_s: float,
         *,
         reply: Reply | None = None,
+        again: bool = False,
         successor: ProcessSpec | None = None,
         successor_reply: Reply | None = None,
     ) -> None:
-        """SIGTERM to it and all it started, SIGKILL after the grace; then forget it, or start its successor."""
+        """SIGTERM to it and all it started, SIGKILL after the grace; then forget or restart it, or start another."""
         now_s = boot_time_s()
         first = entry.stopping is None
         if entry.stopping is None:
-            entry.stopping = Stopping(now_s + grace_s, now_s)
+            entry.stopping = Stopping(now_s + grace_s, now_s, again=again)
         stopping = entry.stopping
+        stopping.again = stopping.again and again
         stopping.kill_at_s = min(stopping.kill_at_s, now_s + grace_s)
         stopping.look_at_s = min(stopping.look_at_s, stopping.kill_at_s)
         if successor is not None and successor_reply is not None:
@@ -245,7 +257,7 @@ class Keeper:
         if reply is not None:
             stopping.supersede()
             stopping.replies.append(reply)
-        entry.phase, entry.due_s = "stopping", None
+        entry.phase, entry.due_s = "backoff" if stopping.again else "stopping", None
         self.save(entry)
         if first and entry.identity is not None and grace_s > 0:
             self.census.signal(entry.identity, signal.SIGTERM)
@@ -270,6 +282,10 @@ class Keeper:
     def _finish_stop(self, entry: Entry, stopping: Stopping) -> None:
         self._reap(entry)
         entry.stopping = None
+        if stopping.again and stopping.successor is None:
+            entry.schedule_hung(boot_time_s())
+            self.save(entry)
+            return
         if stopping.successor is None:
             self._forget(entry)
             self.say(f"{entry.spec.key}: stopped")

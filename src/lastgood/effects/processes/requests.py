@@ -1,6 +1,7 @@
 """What may be asked of the supervisor: one JSON object on a line, one answered on a line.
 
-``{"op": "start", "spec": {...}}``, ``stop`` (``key``, ``grace_s`` or null), ``list`` (``key``: only that one),
+``{"op": "start", "spec": {...}}``, ``stop`` (``key``, ``grace_s`` or null), ``restart`` (``key``,
+``pid``), ``list`` (``key``: only that one),
 ``ping``, ``shutdown`` (``keep``). An ``epoch`` in a request that changes something is compared with the highest one
 seen: a controller that was frozen and comes back after another one took over is refused (``fenced``).
 """
@@ -46,8 +47,8 @@ class Requests:
             reply({"ok": True, "pid": os.getpid(), "protocol": PROTOCOL, "epoch": self._epoch})
         elif operation == "list":
             reply({"ok": True, "processes": self._keeper.states(request.get("key"))})
-        elif operation not in ("start", "stop", "shutdown"):
-            raise BadSpec("op is start, stop, list, ping or shutdown")
+        elif operation not in ("start", "stop", "restart", "shutdown"):
+            raise BadSpec("op is start, stop, restart, list, ping or shutdown")
         elif self._passes_fence(request.get("epoch", 0), reply):
             self._change(operation, request, reply)
 
@@ -63,6 +64,11 @@ class Requests:
             if grace_s is not None:
                 check_grace(grace_s)
             self._keeper.stop(request["key"], grace_s, reply)
+        elif operation == "restart":
+            check_key(request["key"])
+            if not isinstance(request["pid"], int) or isinstance(request["pid"], bool):
+                raise BadSpec("pid is a whole number")
+            self._keeper.restart(request["key"], request["pid"], reply)
         else:
             if not isinstance(request["keep"], bool):
                 raise BadSpec("keep is true or false")

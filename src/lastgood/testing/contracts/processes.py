@@ -115,6 +115,43 @@ async def what_crashes_is_restarted_and_counted(world: ProcessWorld) -> None:
     assert (state.phase, state.restarts, state.last_exit) == ("running", 1, -9)
 
 
+async def what_does_not_answer_is_restarted_and_counted(world: ProcessWorld) -> None:
+    """Another pid, one restart and one hang more; the next end by itself is a restart and no hang."""
+    first = await world.processes.start(world.spec("a"))
+    assert first.pid is not None
+    assert await world.processes.restart("a", first.pid) is True
+    state = await world.until("a", lambda state: state.phase == "running" and state.pid != first.pid)
+    assert (state.restarts, state.hangs, state.last_exit) == (1, 1, -15)
+    world.crash("a")
+    state = await world.until("a", lambda state: state.restarts == 2)
+    assert state.hangs == 1
+
+
+async def only_the_process_that_was_meant_is_restarted(world: ProcessWorld) -> None:
+    """A request that comes late, or twice, ends nothing; what runs once at most is not run again."""
+    first = await world.processes.start(world.spec("a"))
+    assert first.pid is not None
+    assert await world.processes.restart("a", first.pid) is True
+    state = await world.until("a", lambda state: state.phase == "running" and state.pid != first.pid)
+    assert await world.processes.restart("a", first.pid) is False
+    assert await world.processes.restart("b", first.pid) is False
+    once = await world.processes.start(replace(world.spec("once"), restart="never"))
+    assert once.pid is not None
+    assert await world.processes.restart("once", once.pid) is False
+    assert [each.pid for each in await world.processes.list()] == [state.pid, once.pid]
+    error = await _error(UsageError, world.processes.restart("../a", 1))
+    assert "a key has" in error.what
+
+
+async def a_stop_overtakes_a_restart(world: ProcessWorld) -> None:
+    """Who is asked to end while it is being restarted does not come back."""
+    first = await world.processes.start(world.spec("a"))
+    assert first.pid is not None
+    assert await world.processes.restart("a", first.pid) is True
+    assert await world.processes.stop("a") is True
+    assert await world.processes.list() == ()
+
+
 async def a_crash_loop_shows(world: ProcessWorld) -> None:
     """Start is answered as soon as it is executed; the list tells the rest."""
     await world.processes.start(world.spec("a", "false"))
@@ -149,6 +186,9 @@ CLAUSES: tuple[Callable[[ProcessWorld], Awaitable[None]], ...] = (
     a_program_that_is_not_there_is_refused_and_not_kept,
     a_key_that_cannot_be_a_file_name_is_refused,
     what_crashes_is_restarted_and_counted,
+    what_does_not_answer_is_restarted_and_counted,
+    only_the_process_that_was_meant_is_restarted,
+    a_stop_overtakes_a_restart,
     a_crash_loop_shows,
     never_restarted_stays_listed_and_is_not_run_again,
     a_lost_answer_is_repeated_without_harm,
