@@ -122,7 +122,8 @@ def test_hooks_stand_where_they_belong() -> None:
     assert {"ask-full:catalog", "hold"} <= before(plan, "full")
     assert "hold" not in before(plan, "watch-hold:catalog"), "it is asked while it holds"
     assert plan.step("watch-bake:catalog").args["while"] == "bake"
-    assert "settle" in before(plan, "after:catalog")
+    assert "bake" in before(plan, "after:catalog")
+    assert not {"settle", "keep:catalog:c1"} & before(plan, "after:catalog"), "nor while the old one is warm"
     assert not [step for step in plan.steps if step.args.get("hook") == "undo"]
     seen = with_facts(
         observed(base=1, candidate=2, percent=10.0),
@@ -140,6 +141,8 @@ def test_a_version_stays_warm_from_the_shift_on_and_both_routes_with_it() -> Non
     plan = planned(LIVE, "deploy", two, one)
     assert plan.step("keep:catalog:c1").needs == frozenset({"shift"})
     assert "keep:catalog:c1" in before(plan, "settle"), "the way back stays one shift"
+    listed = [step.id for step in plan.steps]
+    assert listed.index("keep:catalog:c1") < listed.index("settle"), "a person reads them as they come"
     changed = release(2, {**BOTH_ONE, "catalog": "c2"}, gateway="other")
     plan = planned(LIVE, "deploy", changed, one)
     assert "keep:catalog:c1" not in before(plan, "settle"), "ports and TLS must not wait for it"

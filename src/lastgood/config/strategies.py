@@ -153,9 +153,7 @@ class Hooks(Section):
     on_rollback: Hook | None = Field(
         default=None, description="asked every few seconds while the release is held and bakes; a yes takes it back now"
     )
-    after: Hook | None = Field(
-        default=None, description="once the release is settled; a no is noted and changes nothing"
-    )
+    after: Hook | None = Field(default=None, description="once its bake is over; a no is noted and changes nothing")
     undo: Hook | None = Field(
         default=None, description="when this version was left by a rollback: its own way to clean up"
     )

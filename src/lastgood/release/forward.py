@@ -37,18 +37,19 @@ def steps_forward(observed: Observed, wanted: Wanted, release_of: ReleaseOf) -> 
     before = hooks.before(target, names, ids(expand))
     way = _way(observed, wanted, release_of, moving, [*expand, *before])
     made = [*expand, *before, *way.steps]
+    proven = ids(made)
     kept, leaving = _left(observed, wanted, release_of, moving, way)
+    same_routes = way.base is not None and way.base.parts.get(GATEWAY) == target.parts.get(GATEWAY)
+    settled: list[Step] = []
     if way.settle is not None:
-        same_routes = way.base is not None and way.base.parts.get(GATEWAY) == target.parts.get(GATEWAY)
         # Routes that did not change can stay loaded twice while the old version is warm: the way back is one shift.
-        waits_for = ids(made) | (ids(kept) if same_routes else frozenset())
+        waits_for = proven | (ids(kept) if same_routes else frozenset())
         left = way.base.number if way.base is not None else None
-        settle = routes.serve(way.settle.id, target.number, None, 0.0, way.settle.shows, waits_for, before=left)
-        made.append(settle)
-    ended = ids(made)
-    made += kept
-    made += instances.dependants_first(instances_left(leaving, wanted, ended, kept), wanted.source or target)
-    return made + hooks.after(target, names, ended)
+        settled = [routes.serve(way.settle.id, target.number, None, 0.0, way.settle.shows, waits_for, before=left)]
+    made += [*kept, *settled] if same_routes else [*settled, *kept]
+    gone = instances_left(leaving, wanted, proven | ids(settled), kept)
+    made += instances.dependants_first(gone, wanted.source or target)
+    return made + hooks.after(target, names, proven)
 
 
 def _way(

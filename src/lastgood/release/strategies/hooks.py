@@ -19,7 +19,7 @@ GRACE_S = 5.0
 _SAID = {
     "before": "run {name}'s hook before it starts",
     "confirm_promotion": "ask whether {name} may get more requests",
-    "after": "run {name}'s hook after it has settled",
+    "after": "run {name}'s hook after the bake",
     "undo": "let {name} of {release} undo what it did",
 }
 
@@ -35,7 +35,7 @@ def confirm_promotion(target: Release, names: frozenset[str], shift: str, needs:
 
 
 def after(target: Release, names: frozenset[str], needs: Needs) -> list[Step]:
-    """Once it is settled; nothing depends on it."""
+    """Once its bake is over; nothing depends on it. How long the old version stays warm is no matter of the hook's."""
     return _each(target, names, "after", "after", needs, soft=True)
 
 
