@@ -103,6 +103,25 @@ def test_a_version_that_is_never_ready_gives_way_when_somebody_aborts(shop: Serv
         assert shop.live == 1
 
 
+@pytest.mark.slow
+def test_a_version_that_is_not_ready_in_time_goes_back_and_says_why(shop: ServiceShop) -> None:
+    """Nobody aborts: the deadline does it, and its error has the reason and the end of the log."""
+    shop.open_with("one")
+    for word, why in (
+        ("sick", "GET /healthz was answered with 500"),
+        ("elsewhere", "(connection refused)"),
+    ):
+        with shop.visited() as load:
+            shop.commit(shop.words(word, more="    start_timeout: 3s\n"), f"Say {word}")
+            done = shop.run("deploy", "--wait", "ended")
+        assert done.code == 6, done.said
+        assert "0 of 2 x catalog healthy within 3 s" in done.said
+        assert why in done.said
+        assert "listening" in done.said, "the end of its log"
+        assert set(bodies(load)) == {"one"}
+        assert shop.live == 1
+
+
 def test_an_instance_that_dies_is_left_out_and_comes_back(shop: ServiceShop) -> None:
     shop.open_with("one", instances=3)
     victim, *others = shop.pids().items()

@@ -10,6 +10,7 @@ from lastgood.operations import reporting
 from lastgood.operations.loop import Loop
 from lastgood.operations.service_report import services
 from lastgood.operations.world import View
+from lastgood.release.observed import Fact
 from lastgood.testing.simulation import Simulation
 from tests.invariants.scenes import played
 from tests.simulation.scenario import deployed, do_deploy, move, shop
@@ -34,7 +35,7 @@ def told(sim: Simulation) -> View:
 
 def test_each_version_with_its_instances_its_share_and_its_releases() -> None:
     catalog, stock = services(told(Simulation()))
-    common = {"failing": None}
+    common = {"failing": None, "unready": []}
     assert catalog == {
         "service": "catalog",
         "enough": 10,
@@ -61,3 +62,13 @@ def test_it_stands_in_the_status_and_what_is_held_is_said() -> None:
     assert "0 of 1 instance healthy" in second
     assert "s1 (r1, r2)" in third
     assert held.split() == ["stock:", "held", "by", "r1", "automation", "leaves", "it", "alone"]
+
+
+def test_who_is_not_ready_is_told_with_the_reason() -> None:
+    view = told(Simulation())
+    reasons = ["127.0.0.1:20001: nothing listens on port 20001 (connection refused)", "127.0.0.1:20002: ended with 3"]
+    seen = {**view.observed.facts, ("service:catalog", "unready:v2"): Fact("service:catalog", "unready:v2", reasons)}
+    view = replace(view, observed=replace(view.observed, facts=seen))
+    assert services(view)[0]["versions"][1]["unready"] == reasons
+    [line] = [line for line in rendered({**reporting.status(view, (), 0), "controller": None}) if "not ready" in line]
+    assert line.endswith(f"not ready: {reasons[0]} (and 1 more)")

@@ -71,6 +71,36 @@ async def test_one_that_ends_again_and_again_fails_at_once_with_the_end_of_its_l
     assert "again and again" in (await town.facts())["failing"]
 
 
+async def test_who_is_not_ready_in_time_says_what_came_of_asking(town: Town) -> None:
+    """Before its deadline, which knows nothing of it: every reason, and the end of the log."""
+    town.argv = ("python", "deaf")
+    (town.folder / f"catalog@{ONE[:8]}.log").write_text("listening on 9999 for hunter2\n")
+    step = Step("x", "service:catalog", "start", {"digest": ONE, "release": 1, "instances": 2}, deadline_s=0.6)
+    with pytest.raises(Failed) as caught:
+        async with asyncio.timeout(5):
+            await town.services.perform(step, "d1.1/x")
+    ports = sorted(int(state.key.rpartition(".")[2]) for state in await town.processes.list())
+    refused = [f"127.0.0.1:{port}: nothing listens on port {port} (connection refused)" for port in ports]
+    assert caught.value.what.splitlines() == [
+        "0 of 2 x catalog healthy within 0.6 s:",
+        *(f"    {line}" for line in refused),
+        "  the end of its log:",
+        "    listening on 9999 for [redacted]",
+    ]
+    assert "start_timeout" in (caught.value.next or "")
+    assert (await town.facts())["unready"] == refused
+
+
+async def test_what_a_sick_one_answers_is_told_until_it_is_well(town: Town) -> None:
+    town.processes.status[ONE] = 503
+    with pytest.raises(TimeoutError):
+        await town.do("start", instances=1, timeout_s=0.5)
+    [told] = (await town.facts())["unready"]
+    assert told.endswith(": GET /healthz was answered with 503")
+    town.processes.status[ONE] = 200
+    await town.until("unready", [])
+
+
 async def test_draining_takes_out_of_the_gateway_waits_for_connections_and_is_undone_by_start(town: Town) -> None:
     await town.do("start", instances=2)
     town.gate.versions = {ONE}

@@ -280,6 +280,9 @@ class Service(Section):
     command: tuple[str, ...] = Field(min_length=1, description="argv; gets PORT in its environment")
     instances: Whole = Field(default=1, ge=1, le=1000)
     health: InstanceHealth = InstanceHealth()
+    start_timeout_s: Positive = Field(
+        default=300.0, alias="start_timeout", description="for its instances to be healthy; then the deployment fails"
+    )
     environment: dict[str, str] = Field(
         default={}, description="NAME: text, or secret:NAME; PORT and LASTGOOD_... are set already"
     )

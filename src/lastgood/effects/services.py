@@ -6,6 +6,7 @@ Facts of ``service:NAME``, for every version (``DIGEST``) of which there are ins
 - ``healthy:DIGEST``: how many answer as their service asks for, do not drain, and are known to the gateway if that
   sends requests to this version
 - ``endpoints:DIGEST``: their addresses
+- ``unready:DIGEST``: who is not, and what came of asking it last, in words
 - ``failing:DIGEST``: why it cannot work, in words, where that is plain (it ends again and again)
 
 The steps are described in ``release.strategies.instances``.
@@ -20,15 +21,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lastgood.config.model import Health
-from lastgood.effects.instances.asking import failing, probe_of
+from lastgood.effects.instances.asking import failing, not_ready_in_time, patience_s, probe_of, unready
 from lastgood.effects.instances.connections import until_quiet
 from lastgood.effects.instances.launch import HealthOf, Launch, LaunchOf
 from lastgood.effects.instances.liveness import Liveness, others_ready
-from lastgood.effects.instances.outlet import NoOutlet, Outlet
+from lastgood.effects.instances.outlet import NoOutlet, Outlet, until_unpublished
 from lastgood.effects.instances.ports import free_port, is_free
 from lastgood.effects.instances.probing import smoke
 from lastgood.effects.instances.sharing import Shared
-from lastgood.effects.instances.vitals import Instance, Probe, Vitals, instance_of
+from lastgood.effects.instances.vitals import Instance, Probe, Vitals, instance_of, of_version
 from lastgood.errors import Failed, LastgoodError, Unavailable
 from lastgood.ports import KeeperAway, Processes, ProcessState
 from lastgood.release.observed import Fact
@@ -44,7 +45,6 @@ AWAY_S = 15.0
 """A supervisor that was killed is started again within two seconds; on a machine that is busy it takes longer."""
 AT_WORK_S = 5.0
 """Who gets so far in a step has found the supervisor there meanwhile."""
-PUBLISH_S = 5.0
 MOST_MOVES = 3
 """Instances of one start that get another port because somebody has taken theirs between its choice and its use."""
 
@@ -87,12 +87,13 @@ class ServiceDriver:
         instances = await self._look(at_most_s=FRESH_S)
         facts = []
         for name, digest in sorted({(each.name, each.digest) for each in instances}):
-            mine = [each for each in instances if (each.name, each.digest) == (name, digest)]
+            mine = of_version(instances, name, digest)
             able = [each.address for each in mine if self._is_able(each)]
             part = f"service:{name}"
             facts.append(Fact(part, f"wanted:{digest}", len(mine)))
             facts.append(Fact(part, f"healthy:{digest}", len(able), stable=False))
             facts.append(Fact(part, f"endpoints:{digest}", sorted(able), stable=False))
+            facts.append(Fact(part, f"unready:{digest}", unready(mine, self._is_able, self.vitals), stable=False))
             if (why := failing(mine, self.vitals.is_ready)) is not None:
                 facts.append(Fact(part, f"failing:{digest}", why, stable=False))
         return facts
@@ -158,7 +159,7 @@ class ServiceDriver:
     async def _leave(self, instance: Instance) -> None:
         """Until it gets no requests and has none, if others answer in its place."""
         if others_ready(instance, self._instances or (), self.vitals.is_ready):
-            await self._until_unpublished([instance])
+            await until_unpublished([instance], self.outlet, self._publish)
             await until_quiet([instance.port], instance.state.grace_s)
 
     async def _restart(self, key: str, pid: int) -> bool:
@@ -214,10 +215,11 @@ class ServiceDriver:
         that is no fault of the version that is moved.
         """
         away_since_s = None
+        late_s = time.monotonic() + patience_s(step)
         while True:
             began_s = time.monotonic()
             try:
-                return await self._perform(step)
+                return await self._perform(step, late_s)
             except KeeperAway:
                 if away_since_s is None or time.monotonic() - began_s > AT_WORK_S:
                     away_since_s = time.monotonic()
@@ -225,23 +227,33 @@ class ServiceDriver:
                     raise
                 await asyncio.sleep(LOOK_S)
 
-    async def _perform(self, step: Step) -> Mapping[str, Any]:
+    async def _perform(self, step: Step, late_s: float) -> Mapping[str, Any]:
         name, digest = step.part.partition(":")[2], str(step.args["digest"])
         try:
             match step.verb:
                 case "start":
-                    return await self._start(name, digest, int(step.args["release"]), int(step.args["instances"]))
+                    async with asyncio.timeout(max(0.0, late_s - time.monotonic())):
+                        return await self._start(name, digest, int(step.args["release"]), int(step.args["instances"]))
                 case "smoke":
                     return await self._smoke(name, digest, int(step.args["release"]))
             keep, drain_s = int(step.args.get("keep", 0)), float(step.args.get("drain_s", 0.0))
             going = await self._going(name, digest, keep)
             return await (self._drain(going, drain_s) if step.verb == "drain" else self._stop(going, drain_s))
+        except TimeoutError:
+            raise self._late(name, digest, step) from None
         finally:
             self._asked_s = 0.0
 
+    def _late(self, name: str, digest: str, step: Step) -> Failed:
+        mine = of_version(self._instances or (), name, digest)
+        launch = self._launches.get((name, digest))
+        told = self._redact("\n".join(launch.tail(name, digest))) if launch else ""
+        able = sum(self._is_able(each) for each in mine)
+        return not_ready_in_time(step, able, unready(mine, self._is_able, self.vitals), told)
+
     async def _start(self, name: str, digest: str, release: int, count: int) -> Mapping[str, Any]:
         launch = await self._launch(name, digest, release)
-        mine = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
+        mine = of_version(await self._look(), name, digest)
         self._draining -= {each.key for each in mine}
         taken = [*self._promised, *(each.port for each in self._instances or ())]
         began_s = time.monotonic()
@@ -271,7 +283,7 @@ class ServiceDriver:
         """Until so many can serve; raises ``Failed`` once it is plain that they never will. The step has a deadline."""
         moves = MOST_MOVES
         while True:
-            mine = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
+            mine = of_version(await self._look(), name, digest)
             if sum(self._is_able(each) for each in mine) >= count:
                 return
             robbed = [each for each in mine if each.is_down and not is_free(each.port)]
@@ -301,8 +313,7 @@ class ServiceDriver:
 
     async def _smoke(self, name: str, digest: str, release: int) -> Mapping[str, Any]:
         launch = await self._launch(name, digest, release)
-        able = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
-        able = [each for each in able if self.vitals.is_ready(each)]
+        able = [each for each in of_version(await self._look(), name, digest) if self.vitals.is_ready(each)]
         if not able:
             raise Unavailable(f"no instance of {name} is ready to be checked", next=f"lastgood logs {name}")
         for check in launch.smoke:
@@ -313,27 +324,17 @@ class ServiceDriver:
 
     async def _going(self, name: str, digest: str, keep: int) -> list[Instance]:
         """Those that have to go: first who drains already, then who is not well; the same whenever it is asked."""
-        mine = [each for each in await self._look() if (each.name, each.digest) == (name, digest)]
+        mine = of_version(await self._look(), name, digest)
         order = sorted(mine, key=lambda i: (i.key not in self._draining, self.vitals.is_ready(i), i.port))
         return order[: max(0, len(order) - keep)]
 
     async def _drain(self, going: Sequence[Instance], drain_s: float) -> Mapping[str, Any]:
         began_s = time.monotonic()
         self._draining |= {each.key for each in going}
-        await self._until_unpublished(going)
+        await until_unpublished(going, self.outlet, self._publish)
         left = await until_quiet([each.port for each in going], drain_s)
         took_ms = round((time.monotonic() - began_s) * 1000, 1)
         return {"drained": len(going), "connections": left, "took_ms": took_ms}
-
-    async def _until_unpublished(self, going: Sequence[Instance]) -> None:
-        give_up_s = time.monotonic() + PUBLISH_S
-        while any(each.address in (self.outlet.published(each.name, each.digest) or ()) for each in going):
-            if time.monotonic() > give_up_s:
-                raise Unavailable(
-                    "the gateway still sends requests to what is to be stopped", next="lastgood status; then retry"
-                )
-            await self._publish()
-            await asyncio.sleep(0.01)
 
     async def _stop(self, going: Sequence[Instance], drain_s: float) -> Mapping[str, Any]:
         await self._drain([each for each in going if each.key not in self._draining], drain_s)

@@ -24,7 +24,7 @@ from lastgood.ports import (
     TreeFile,
 )
 
-_MOVING = {"strategy", "depends_on", "smoke", "hooks"}
+_MOVING = {"strategy", "depends_on", "smoke", "hooks", "start_timeout_s"}
 _ORIGIN = {"source", "archive", "build", "build_timeout_s"}
 _EXECUTABLE = 0o100755
 _SOURCES_KEPT = 32

@@ -16,7 +16,8 @@ def services(view: View) -> list[dict[str, Any]]:
     """Every service that runs or that the live release has, with its versions; the one with most requests first.
 
     ``healthy`` and ``wanted`` count instances as they were seen last, ``enough`` is what the live release asks for,
-    ``percent`` is the share of the requests, ``releases`` are those of which both is true: loaded, and this version.
+    ``unready`` says of those that are not healthy what came of asking them last, ``percent`` is the share of the
+    requests, ``releases`` are those of which both is true: loaded, and this version.
     """
     live = live_now(view.state)
     release = view.release_of(live) if live is not None else None
@@ -57,6 +58,7 @@ def _versions(name: str, view: View, shares: dict[int, Fraction]) -> list[dict[s
                 "version": digest,
                 "wanted": view.observed.value(part, f"wanted:{digest}", 0),
                 "healthy": view.observed.value(part, f"healthy:{digest}", 0),
+                "unready": list(view.observed.value(part, f"unready:{digest}", ())),
                 "failing": view.observed.value(part, f"failing:{digest}"),
                 "percent": round(float(sum((shares[number] for number in mine), Fraction(0)) * 100), 4),
                 "releases": sorted(mine),

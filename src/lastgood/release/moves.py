@@ -11,6 +11,8 @@ from lastgood.config.model import Function, Service
 from lastgood.release.release import Release
 
 Kind = Literal["blue_green", "rolling", "canary"]
+START_TIMEOUT_S = 300.0
+"""Where nothing is said, for the instances of a version to be healthy."""
 HOOKS = ("before", "confirm_promotion", "on_rollback", "after", "undo")
 
 
@@ -34,6 +36,7 @@ class Move:
     hold_s: float = 0.0
     preview_s: float = 0.0
     drain_s: float = 10.0
+    start_timeout_s: float = START_TIMEOUT_S
     depends_on: tuple[str, ...] = ()
     smoke: int = 0
     hooks: Mapping[str, float] = field(default_factory=dict)
@@ -81,6 +84,7 @@ def move_for(service: Service | Function, bake_s: float) -> Move:
         kind="rolling" if said.rolling else "canary" if said.canary else "blue_green",
         keep_old_s=said.keep_old_s(bake_s),
         drain_s=service.drain_s,
+        start_timeout_s=service.start_timeout_s if isinstance(service, Service) else START_TIMEOUT_S,
         depends_on=service.depends_on,
         smoke=len(service.smoke),
         hooks=hooks,

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
+
+from lastgood.effects.instances.vitals import Instance
+from lastgood.errors import Unavailable
+
+PUBLISH_S = 5.0
 
 
 class Outlet(Protocol):
@@ -27,3 +34,17 @@ class NoOutlet:
 
     async def publish(self) -> None:
         """Nothing to tell."""
+
+
+async def until_unpublished(
+    going: Collection[Instance], outlet: Outlet, publish: Callable[[], Awaitable[None]]
+) -> None:
+    """Until the gateway sends no request to these any more. Raises ``Unavailable`` if it goes on."""
+    give_up_s = time.monotonic() + PUBLISH_S
+    while any(each.address in (outlet.published(each.name, each.digest) or ()) for each in going):
+        if time.monotonic() > give_up_s:
+            raise Unavailable(
+                "the gateway still sends requests to what is to be stopped", next="lastgood status; then retry"
+            )
+        await publish()
+        await asyncio.sleep(0.01)

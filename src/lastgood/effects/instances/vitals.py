@@ -59,6 +59,11 @@ def instance_of(state: ProcessState) -> Instance | None:
     return Instance(state.key, match["name"], match["digest"], int(match["port"]), state) if match else None
 
 
+def of_version(instances: Iterable[Instance], name: str, digest: str) -> list[Instance]:
+    """Those of one version of a service."""
+    return [each for each in instances if (each.name, each.digest) == (name, digest)]
+
+
 @dataclass
 class Vital:
     """What was seen of one process. ``presumed``: it ran before we looked, so requests may be on their way to it."""

@@ -117,10 +117,16 @@ def _services(found: Mapping[str, Any]) -> list[str]:
             releases = ", ".join(name(number) for number in version["releases"])
             of = f"{version['version'][:8]}" + (f" ({releases})" if releases else "")
             failing = f"FAILING: {version['failing']}" if version["failing"] else ""
-            rows.append([f"{service['service']}:", of, told, share, failing])
+            rows.append([f"{service['service']}:", of, told, share, failing or _unready(version)])
         if service["held_by"] is not None:
             rows.append([f"{service['service']}:", f"held by {name(service['held_by'])}", "automation leaves it alone"])
     return columns(rows) if rows else []
+
+
+def _unready(version: Mapping[str, Any]) -> str:
+    reasons = version.get("unready") or ()
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"not ready: {reasons[0]}{more}" if reasons else ""
 
 
 def _proxies(found: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,6 @@ from lastgood.release.release import Release, services_of
 from lastgood.release.step import Cond, Step, StepId
 from lastgood.release.strategies.crew import Crew
 
-START_DEADLINE_S = 300.0
 SMOKE_DEADLINE_S = 120.0
 STOP_DEADLINE_S = 120.0
 """Beyond the time to drain."""
@@ -54,7 +53,7 @@ def start(target: Release, totals: Mapping[str, int], *, needs: Needs, again: bo
             {"release": target.number, "digest": versions[name], "instances": total},
             needs=needs | (set() if again else {f"start:{other}" for other in _awaited(target, name) & totals.keys()}),
             until=Cond(f"service:{name}", f"healthy:{versions[name]}", ">=", total),
-            deadline_s=START_DEADLINE_S,
+            deadline_s=move_of(target, name).start_timeout_s,
             shows=f"start {total} x {name} of {target.name}",
         )
         for name, total in sorted(totals.items())
