@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lastgood.bootstrap import Options
 from lastgood.effects.secrets import SecretStore
 from lastgood.interfaces.cli import logs
 from lastgood.interfaces.cli.render_doctor import checks
@@ -309,3 +310,10 @@ def test_the_doctors_page() -> None:
         "1 failure, 1 warning",
     ]
     assert checks(found[:1])[-1] == "all is well"
+
+
+def test_who_stops_everything_is_told_how_it_ran(project: Project) -> None:
+    prepare(project.places)
+    assert "as it was again: lastgood up --detach\n" in project.run("down", "--yes").out
+    Options(proxies=2, follow="main").save(project.places.options)
+    assert "as it was again: lastgood up --detach --proxies 2 --follow main\n" in project.run("down", "--yes").out

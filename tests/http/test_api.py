@@ -326,3 +326,15 @@ async def test_events_over_http_are_one_object_a_line() -> None:
             as_json(event(2, deployment=None)),
         ]
         assert json.loads(lines[0])["at"] == "2023-11-14T22:13:20.000Z"
+
+
+async def test_what_is_not_there_and_what_is_lacking_are_errors_like_all_others() -> None:
+    async with served() as made:
+        code, error = await made.refused("/v1/nothing")
+        assert (code, error["what"]) == (404, "there is no POST /v1/nothing")
+        assert "openapi.json" in error["next"]
+        code, error = await made.refused("/v1/status")
+        assert (code, error["what"]) == (405, "there is no POST /v1/status")
+        answer = await made.client.post("/v1/mark")
+        assert answer.status_code == 422
+        assert answer.json()["error"]["what"].startswith("body: ")

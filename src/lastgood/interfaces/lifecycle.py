@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import socket
 import sys
 import time
@@ -89,6 +90,14 @@ def controller_spec(places: Places) -> ProcessSpec:
         cwd=str(places.state),
         grace_s=5.0,
     )
+
+
+def how_it_was_started(places: Places) -> str:
+    """The command that starts everything again as it ran last."""
+    options = bootstrap.Options.load(places.options)
+    proxies = f" --proxies {options.proxies}" if options.proxies != 1 else ""
+    follow = f" --follow {shlex.quote(options.follow)}" if options.follow else ""
+    return f"lastgood up --detach{proxies}{follow}"
 
 
 def named_variables(root: Path) -> tuple[str, ...]:

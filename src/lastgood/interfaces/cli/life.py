@@ -98,7 +98,8 @@ def down(
         if not session.ask(f"Stop the gateway of {places.root}? Every request is refused from then on."):
             raise Refused("nothing was stopped", next="lastgood stop ends the controller only")
     lifecycle.down(places)
-    session.give({"stopped": "everything"}, ["everything has stopped; lastgood up starts it again as it was"])
+    again = lifecycle.how_it_was_started(places)
+    session.give({"stopped": "everything", "again": again}, [f"everything has stopped; as it was again: {again}"])
     return 0
 
 

@@ -152,6 +152,8 @@ def make_app(verbs: Verbs, control: Control) -> FastAPI:
     app = FastAPI(title="Lastgood", version="1", docs_url=None, redoc_url=None)
     app.add_exception_handler(LastgoodError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_body)
+    app.add_exception_handler(404, _nothing_there)
+    app.add_exception_handler(405, _nothing_there)
     _add_moves(app, verbs)
     _add_looks(app, verbs, control)
     _add_control(app, verbs, control)
@@ -284,10 +286,17 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": describe(error)}, status)
 
 
+async def _nothing_there(request: Request, error: Exception) -> JSONResponse:
+    what = f"there is no {request.method} {request.url.path}"[:200]
+    status = getattr(error, "status_code", 404)
+    return JSONResponse({"error": describe(UsageError(what, next="GET /openapi.json says what there is"))}, status)
+
+
 async def _refuse_body(request: Request, error: Exception) -> JSONResponse:
     """What does not fit, without repeating it: it may be what JSON cannot write, or a secret in the wrong place."""
     assert isinstance(error, RequestValidationError)
-    found = "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors())
+    named = ((".".join(str(part) for part in one["loc"][1:]) or str(one["loc"][0]), one) for one in error.errors())
+    found = "; ".join(f"{where}: {one['msg']}" for where, one in named)
     refusal = UsageError(found or "the request does not fit", next="GET /openapi.json says what does")
     return JSONResponse({"error": describe(refusal)}, 422)
 
