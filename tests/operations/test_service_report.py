@@ -72,3 +72,18 @@ def test_who_is_not_ready_is_told_with_the_reason() -> None:
     assert services(view)[0]["versions"][1]["unready"] == reasons
     [line] = [line for line in rendered({**reporting.status(view, (), 0), "controller": None}) if "not ready" in line]
     assert line.endswith(f"not ready: {reasons[0]} (and 1 more)")
+
+
+def test_what_nobody_could_look_at_is_unknown_and_not_gone() -> None:
+    """Without a controller, or while the supervisor is away; instances go on all the same."""
+    view = told(Simulation())
+    others = {key: fact for key, fact in view.observed.facts.items() if not fact.part.startswith("service:")}
+    never = replace(view, observed=replace(view.observed, facts=others, unknown=frozenset({"service"})))
+    versions = [each for service in services(never) for each in service["versions"]]
+    assert versions
+    assert {(each["wanted"], each["healthy"]) for each in versions} == {(None, None)}
+    away = replace(view, observed=view.observed.unseen("service"))
+    for seen, said in ((never, "instances unknown"), (away, "10 instances, unknown how many are healthy")):
+        lines = rendered({**reporting.status(seen, (), 0), "controller": None})
+        assert any(line.startswith("catalog:") and said in line for line in lines)
+        assert not [line for line in lines if "0 of" in line]

@@ -15,9 +15,9 @@ from lastgood.release.strategies.routes import Loaded
 def services(view: View) -> list[dict[str, Any]]:
     """Every service that runs or that the live release has, with its versions; the one with most requests first.
 
-    ``healthy`` and ``wanted`` count instances as they were seen last, ``enough`` is what the live release asks for,
-    ``unready`` says of those that are not healthy what came of asking them last, ``percent`` is the share of the
-    requests, ``releases`` are those of which both is true: loaded, and this version.
+    ``healthy`` and ``wanted`` count instances as they were seen last (None: nobody could look), ``enough`` is what the
+    live release asks for, ``unready`` says of those that are not healthy what came of asking them last, ``percent`` is
+    the share of the requests, ``releases`` are those of which both is true: loaded, and this version.
     """
     live = live_now(view.state)
     release = view.release_of(live) if live is not None else None
@@ -51,13 +51,14 @@ def _versions(name: str, view: View, shares: dict[int, Fraction]) -> list[dict[s
     users = {number: services_of(view.release_of(number)).get(name) for number in shares}
     digests |= {digest for digest in users.values() if digest is not None}
     found = []
+    unseen = None if "service" in view.observed.unknown else 0
     for digest in sorted(digests):
         mine = [number for number, used in users.items() if used == digest]
         found.append(
             {
                 "version": digest,
-                "wanted": view.observed.value(part, f"wanted:{digest}", 0),
-                "healthy": view.observed.value(part, f"healthy:{digest}", 0),
+                "wanted": view.observed.value(part, f"wanted:{digest}", unseen),
+                "healthy": view.observed.value(part, f"healthy:{digest}", unseen),
                 "unready": list(view.observed.value(part, f"unready:{digest}", ())),
                 "failing": view.observed.value(part, f"failing:{digest}"),
                 "percent": round(float(sum((shares[number] for number in mine), Fraction(0)) * 100), 4),

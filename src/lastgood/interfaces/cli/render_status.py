@@ -112,7 +112,7 @@ def _services(found: Mapping[str, Any]) -> list[str]:
     rows = []
     for service in found.get("services", ()):
         for version in service["versions"]:
-            told = f"{version['healthy']} of {counted(version['wanted'], 'instance')} healthy"
+            told = _healthy(version["wanted"], version["healthy"])
             share = f"{version['percent']:g} % of the requests" if version["percent"] else "no requests"
             releases = ", ".join(name(number) for number in version["releases"])
             of = f"{version['version'][:8]}" + (f" ({releases})" if releases else "")
@@ -121,6 +121,15 @@ def _services(found: Mapping[str, Any]) -> list[str]:
         if service["held_by"] is not None:
             rows.append([f"{service['service']}:", f"held by {name(service['held_by'])}", "automation leaves it alone"])
     return columns(rows) if rows else []
+
+
+def _healthy(wanted: int | None, healthy: int | None) -> str:
+    """What nobody has seen is unknown, and not gone."""
+    if wanted is None:
+        return "instances unknown"
+    if healthy is None:
+        return f"{counted(wanted, 'instance')}, unknown how many are healthy"
+    return f"{healthy} of {counted(wanted, 'instance')} healthy"
 
 
 def _unready(version: Mapping[str, Any]) -> str:
