@@ -271,6 +271,27 @@ def test_a_damaged_artifact_is_not_started(shop: ServiceShop) -> None:
     assert shop.get("/visit").body == "two", "requests stay where something answers"
 
 
+def test_what_a_bad_release_answered_and_printed_is_kept_with_the_way_back(shop: ServiceShop) -> None:
+    shop.open_with("one")
+    shop.commit(shop.words("broken", bake="60s", keep="60s"), "Say broken")
+    shop.ok("deploy")
+    for _ in range(5):
+        assert shop.get("/visit").status == 500
+    shop.run("rollback", "--no-revert-commit", timeout_s=60)
+    eventually(shop.status, lambda found: found["deployment"] is None, within_s=30)
+    number = max(deployment["deployment"] for deployment in shop.history()["deployments"])
+    left = shop.ask("report", f"d{number}")["left"]
+    assert left["release"] == 2
+    assert left["counted"]["failed"] >= 5
+    assert left["counted"]["answers"] == left["counted"]["failed"]
+    assert "catalog: listening" in left["printed"]
+    said = shop.ok("report", f"d{number}").said
+    assert "what r2 left behind" in said
+    assert "failed (5xx), 0 refused (4xx)" in said
+    assert "printed by catalog: listening" in said
+    assert "catalog: listening" in shop.ok("report", f"d{number}", "--format", "html").said
+
+
 @pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
 def test_without_a_controller_the_command_goes_back_itself(shop: ServiceShop, warm: bool) -> None:
     shop.open_with("one")

@@ -122,7 +122,8 @@ def make_controller(
     from lastgood.bootstrap.databases import make_database_driver, make_databases, migrations_of
     from lastgood.bootstrap.gateway import expected_proxies, make_proxies
     from lastgood.bootstrap.services import make_launches, make_services, make_trials, reach_processes
-    from lastgood.effects.envoy.log_tail import log_tail
+    from lastgood.effects.envoy.log_tail import log_tail, version_tail
+    from lastgood.effects.envoy.metrics import EnvoyMeasurements
     from lastgood.effects.git.driver import GitDriver
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
@@ -144,6 +145,8 @@ def make_controller(
     services, hooks = make_services(places, supervisor, configurations, secrets, lambda: loop)
     said_since = partial(log_tail, logs, redact=secrets.redactor.redact)
     gateway = _make_gateway(proxies, configurations, services, said_since, lambda: loop)
+    gateway.printed_by = partial(version_tail, places.logs / "services", redact=secrets.redactor.redact)
+    gateway.measure = EnvoyMeasurements({proxy.name: proxies.admin(proxy.name) for proxy in expected}).read
     drafting, why = make_drafting(places)
     databases = make_databases(places, secrets)
     git = GitDriver(drafting.repository if drafting else None, why, migrations_of(configurations))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lastgood.config.configuration import Configuration
 from lastgood.errors import Conflict, LastgoodError
 from lastgood.gateway.snapshot import Generation, Traffic
+from lastgood.health.reading import Counts, ProxyReading
 from lastgood.ports import Convergence, Proxies
 from lastgood.release.observed import Fact
 from lastgood.release.release import GATEWAY
@@ -40,6 +41,10 @@ class GatewayDriver:
         ``at_hand`` is a configuration that need not be read, which spares a deployment the way to a thread.
         """
         self._at_hand = at_hand
+        self.measure: Callable[[], Awaitable[Mapping[str, ProxyReading]]] | None = None
+        """What the proxies counted; set it to have that kept of a release that is left."""
+        self.printed_by: Callable[[Mapping[str, str]], list[str]] = lambda versions: []
+        """The newest lines of the logs of versions of services."""
         self._proxies = proxies
         self._versions_of = versions_of
         self._moving = 0
@@ -156,4 +161,21 @@ class GatewayDriver:
         after = await self._proxies.requests()
         more = max(0, after.get(left, 0) - before.get(left, 0))  # a release that is gone is not counted any more
         said = await asyncio.to_thread(self._said_since, self._served_since_s.get(left, time.time()))
-        return {"release": left, "requests": more, "window_s": window_s, "served": after.get(left, 0), "log": said}
+        told = {"release": left, "requests": more, "window_s": window_s, "served": after.get(left, 0), "log": said}
+        printed = await asyncio.to_thread(self.printed_by, self._alone(left))
+        return {**told, "counted": await self._counted(left), "printed": printed}
+
+    def _alone(self, left: int) -> dict[str, str]:
+        """The versions that the left release had and what serves now has not."""
+        staying = [n for n in (self._served["base"], self._served["candidate"]) if n not in (None, left)]
+        kept = {each for number in staying for each in self._versions_of(number).items()}
+        return {name: digest for name, digest in self._versions_of(left).items() if (name, digest) not in kept}
+
+    async def _counted(self, left: int) -> Mapping[str, int] | None:
+        """Answers of the left release's routes by class, since the proxies started; None where nobody counts them."""
+        if self.measure is None:
+            return None
+        arms = [proxy.arms for proxy in (await self.measure()).values()]
+        mine = [counts for each in arms for label, counts in each.items() if label.partition(".")[0] == f"r{left}"]
+        total = sum(mine, Counts())
+        return {"answers": total.answered, "failed": total.failed, "refused": total.refused} if mine else None

@@ -266,11 +266,11 @@ def report(found: Deployment, events: Iterable[ev.Event], changes: Iterable[Chan
 
 
 def _left(found: Deployment) -> dict[str, Any] | None:
-    """What is kept of the release that was left: requests it served while both were loaded, and the proxies' words."""
+    """What is kept of the release that was left: what it answered, what the proxies said, what its services printed."""
     progress = found.progress.get("converged")
     if progress is None or progress.phase != "ended":
         return None
-    return {name: progress.result.get(name) for name in ("release", "served", "log")}
+    return {name: progress.result.get(name) for name in ("release", "served", "counted", "log", "printed")}
 
 
 def _told(body: ev.Body) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,15 @@ def log_tail(paths: Iterable[Path], since_s: float, redact: Callable[[str], str]
         lines = [line for line in _last_lines(path) if _written_s(line) >= since_s]
         found += [f"{path.stem}: {redact(line)[:500]}" for line in lines[-LINES:]]
     return found[-LINES:]
+
+
+def version_tail(folder: Path, versions: Mapping[str, str], redact: Callable[[str], str]) -> list[str]:
+    """The newest lines that these versions of services printed, ``NAME: LINE``; the file is theirs alone."""
+    found: list[str] = []
+    for name, digest in sorted(versions.items()):
+        lines = [line for line in _last_lines(folder / f"{name}@{digest[:8]}.log") if line.strip()]
+        found += [f"{name}: {redact(line)[:500]}" for line in lines[-LINES:]]
+    return found[-2 * LINES :]
 
 
 def _last_lines(path: Path) -> Sequence[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lastgood.interfaces.cli import plots, render_changes, render_verdict
 from lastgood.interfaces.cli.render_deployment import name, proof, revert_commit
-from lastgood.interfaces.cli.render_report import clock, no_changes, outcome, told, was_asked
+from lastgood.interfaces.cli.render_report import clock, left_behind, no_changes, outcome, told, was_asked
 from lastgood.interfaces.cli.text import escaped
 
 _STYLE = (
@@ -38,6 +38,7 @@ def page(found: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> list[st
         *_facts(found),
         "<h2>Changes</h2>",
         *_lines(render_changes.changes(found["changes"], no_changes(found))),
+        *(_left(*behind) if (behind := left_behind(found)) else ()),
         *_steps(found["timeline"]),
         *(_judgement(verdict) if verdict is not None else ()),
         "<h2>Timeline</h2>",
@@ -45,6 +46,11 @@ def page(found: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> list[st
         *(f"<tr><td>{clock(event)}</td><td>{_text(told(event))}</td></tr>" for event in found["timeline"]),
         "</tbody></table></body></html>",
     ]
+
+
+def _left(head: str, *lines: str) -> Iterator[str]:
+    yield f"<h2>{_text(head[:1].upper() + head[1:])}</h2>"
+    yield from _lines([line.strip() for line in lines])
 
 
 def _facts(found: Mapping[str, Any]) -> Iterator[str]:

@@ -43,6 +43,7 @@ def text(found: Mapping[str, Any]) -> list[str]:
         *revert_commit(found),
         "changes",
         *render_changes.changes(found["changes"], no_changes(found)),
+        *left_behind(found),
         "timeline",
         *(f"  {clock(event)}  {told(event)}" for event in found["timeline"]),
     ]
@@ -78,12 +79,38 @@ def markdown(found: Mapping[str, Any], verdict: Mapping[str, Any] | None = None)
         *(f"- {_code(line.strip())}" for line in render_changes.changes(found["changes"], no_changes(found))),
         "",
         *_judgement(verdict),
+        *_left_in_markdown(found),
         "## Timeline",
         "",
         "| time (UTC) | event |",
         "|---|---|",
         *(f"| {clock(event)} | {_code(told(event))} |" for event in found["timeline"]),
     ]
+
+
+def left_behind(found: Mapping[str, Any]) -> list[str]:
+    """What is kept of the release that was left: counts, the proxies' words, what its services printed last."""
+    left = found.get("left")
+    if left is None or found["intent"] == "deploy":
+        return []
+    counted = left.get("counted")
+    lines = [f"what {name(left['release'])} left behind"]
+    if counted is None:
+        lines.append("  its answers were not counted")
+    else:
+        of = f"{counted['answers']} answers, {counted['failed']} failed (5xx), {counted['refused']} refused (4xx)"
+        lines.append(f"  {of}, since the proxies started")
+    lines += [f"  {line}" for line in left.get("log") or ()]
+    return lines + [f"  printed by {line}" for line in left.get("printed") or ()]
+
+
+def _left_in_markdown(found: Mapping[str, Any]) -> Iterator[str]:
+    head, *lines = left_behind(found) or [""]
+    if lines:
+        yield f"## {head[:1].upper()}{head[1:]}"
+        yield ""
+        yield from (f"- {_code(line.strip())}" for line in lines)
+        yield ""
 
 
 def _judgement(verdict: Mapping[str, Any] | None) -> Iterator[str]:
@@ -137,8 +164,8 @@ def told(event: Mapping[str, Any]) -> str:
 
 
 def _tells(key: str, value: object) -> bool:
-    """Moments of the boot-time clock mean nothing to a reader."""
-    return key != "began_s" and value not in (None, "", [], {}, ())
+    """Moments of the boot-time clock mean nothing to a reader, and what was left behind is told by itself."""
+    return key not in ("began_s", "log", "printed", "counted") and value not in (None, "", [], {}, ())
 
 
 def _value(value: object) -> str:
