@@ -125,7 +125,7 @@ def test_report() -> None:
         "  ok  see that r13 gets no requests    208 ms\n"
         "  ok  write the revert commit on main  40 ms\n"
         "  ok  settle on r12                    2.9 ms\n"
-        "done, r12 is live\n"
+        "done, r12 was live after it\n"
         "proof: 3 of 3 proxies, effective in 1.9 ms; r13 got 0 requests in the 200 ms after\n"
         "revert commit 2e7ba62ff062 on main\n"
         "changes\n"

@@ -51,3 +51,7 @@ def test_what_waits_for_room_and_what_a_proxy_refused_is_shown(pages: Pages) -> 
 def test_moments_are_in_utc_with_milliseconds() -> None:
     assert moment(Stamp(0.0005, "boot", 0.0)) == "1970-01-01T00:00:00.000Z"
     assert moment(None) is None
+
+
+def test_what_is_over_has_no_time_left(pages: Pages) -> None:
+    assert not [step for step in pages["report"]["steps"] if "left_s" in step]

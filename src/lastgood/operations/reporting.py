@@ -78,7 +78,7 @@ def _step(step: Step, found: Deployment, view: View) -> dict[str, Any]:
     shown |= {"phase": progress.phase, "result": result, "error": progress.error}
     if progress.ended is not None:
         shown["took_ms"] = round((progress.ended.boot_s - progress.started.boot_s) * 1000, 3)
-    elif step.waits and "for_s" in step.args:
+    elif step.waits and "for_s" in step.args and found.ended is None:
         shown["left_s"] = round(max(0.0, step.args["for_s"] - watched_s(progress, view.state, view.now)), 1)
     return shown
 

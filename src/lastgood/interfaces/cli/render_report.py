@@ -54,7 +54,7 @@ def outcome(found: Mapping[str, Any]) -> str:
     if found["ended"] is None:
         return f"HALTED: {found['halted']['why']}" if found["halted"] else "it is under way"
     why = f": {found['ended']['why']}" if found["ended"]["why"] else ""
-    return f"{found['ended']['outcome']}, {name(found['ended']['live'])} is live{why}"
+    return f"{found['ended']['outcome']}, {name(found['ended']['live'])} was live after it{why}"
 
 
 def was_asked(found: Mapping[str, Any]) -> str:
