@@ -13,14 +13,17 @@ from lastgood.config.reference import reference
 from lastgood.interfaces.cli.reference import commands, exit_codes
 from lastgood.interfaces.http.app import Control, make_app
 from lastgood.interfaces.http.events import Feed
+from lastgood.interfaces.http.looks import MachineLooks
 from lastgood.operations.verbs import Verbs
+from lastgood.settings import Places
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 
 
 def openapi() -> str:
     """``docs/reference/openapi.json``: what the application says of itself; no verb is needed for that."""
-    control = Control(Feed(), stop=lambda: None, refresh=lambda: None, about=dict)
+    look = MachineLooks(Places(Path("."), Path(".lastgood")))
+    control = Control(Feed(), stop=lambda: None, refresh=lambda: None, about=dict, look=look)
     described: dict[str, Any] = make_app(cast(Verbs, None), control).openapi()
     return json.dumps(described, indent=2, sort_keys=True) + "\n"
 

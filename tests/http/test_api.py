@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,12 +15,15 @@ import pytest
 from fastapi import FastAPI
 
 from lastgood import errors
+from lastgood.effects.secrets import SecretStore
 from lastgood.interfaces.cli.client import _refuse as raise_as_the_command_line
 from lastgood.interfaces.http.app import Control, describe, make_app
 from lastgood.interfaces.http.events import KEPT, Feed, as_json
+from lastgood.interfaces.http.looks import MachineLooks
 from lastgood.operations.deploy import DeployAsk
 from lastgood.ports import JournalFull
 from lastgood.release import events as ev
+from lastgood.settings import Places, prepare
 from lastgood.stamp import Stamp
 from tests.operations.controller import Controlled, controlled
 
@@ -235,10 +239,10 @@ async def test_two_deployments_at_once_one_wins() -> None:
 
 
 def test_the_reference_is_what_the_application_says() -> None:
-    from pathlib import Path
-
     page = json.loads((Path(__file__).parents[2] / "docs/reference/openapi.json").read_text())
-    app = make_app(None, Control(Feed(), stop=lambda: None, refresh=lambda: None, about=dict))  # type: ignore[arg-type]
+    look = MachineLooks(Places(Path(), Path()))
+    control = Control(Feed(), stop=lambda: None, refresh=lambda: None, about=dict, look=look)
+    app = make_app(None, control)  # type: ignore[arg-type]
     assert page == app.openapi()
     for told in page["paths"].values():
         for verb in told.values():
@@ -338,3 +342,23 @@ async def test_what_is_not_there_and_what_is_lacking_are_errors_like_all_others(
         answer = await made.client.post("/v1/mark")
         assert answer.status_code == 422
         assert answer.json()["error"]["what"].startswith("body: ")
+
+
+async def test_logs_and_the_doctor_are_asked_on_the_machine_they_are_of(tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path / ".lastgood")
+    prepare(places)
+    SecretStore(places.secrets).set("key", "canary-4711")
+    (places.logs / "controller.log").write_text("first\nsecond with canary-4711\nthird\n")
+    look = MachineLooks(places)
+    async with controlled() as shop:
+        control = Control(Feed(), stop=lambda: None, refresh=lambda: None, about=dict, look=look)
+        transport = httpx.ASGITransport(make_app(shop.verbs, control), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://lastgood") as client:
+            said = (await client.get("/v1/logs/controller?lines=2")).json()
+            assert said["lines"] == ["second with [redacted]", "third"]
+            unknown = await client.get("/v1/logs/nobody")
+            assert (unknown.status_code, "there is no log of 'nobody'" in unknown.text) == (400, True)
+            assert (await client.get("/v1/logs/controller?lines=-1")).status_code == 422
+            checks = (await client.get("/v1/doctor")).json()["checks"]
+            assert {"name", "level", "what", "next"} <= checks[0].keys()
+            assert "secrets" in {check["name"] for check in checks}

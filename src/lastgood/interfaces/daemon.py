@@ -28,6 +28,7 @@ from lastgood.interfaces.http.alerts import KEY, AlertDoor
 from lastgood.interfaces.http.app import Control, make_app
 from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.http.listening import SocketServer, is_proxy
+from lastgood.interfaces.http.looks import MachineLooks
 from lastgood.interfaces.lifecycle import controller_spec
 from lastgood.interfaces.renewal import watch_certificates
 from lastgood.interfaces.sweeping import sweep
@@ -101,7 +102,8 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     about = {"pid": os.getpid(), "epoch": made.journal.epoch, "follows": made.options.follow}
     door = AlertDoor(partial(SecretStore(made.places.secrets).resolve, KEY))
-    api = Control(feed, stop=stopping.set, refresh=made.gateway.refresh, about=lambda: about, door=door)
+    look = MachineLooks(made.places)
+    api = Control(feed, stop=stopping.set, refresh=made.gateway.refresh, about=lambda: about, door=door, look=look)
     refuses = is_proxy(str(bootstrap.run_root(made.places) / "processes"))
     server = SocketServer(make_app(made.verbs, api), bootstrap.api_socket(made.places), refuses)
     watches: list[Coroutine[Any, Any, None]] = [

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,13 +36,9 @@ def logs(
     A service has a log for each of its versions, in which all instances write; with several of them each line names
     its version.
     """
-    paths = log_paths(session.places, who)
     clean = _redactor(session.places)
-    shown, ends = [], {}
-    for path in paths:
-        last, ends[path] = last_lines(path, lines)
-        shown += [clean(_named(path, line, len(paths) > 1)) for line in last]
-    session.give({"log": str(paths[-1]), "lines": shown}, shown)
+    found, ends = tail(session.places, who, lines, clean)
+    session.give(found, found["lines"])
     if follow:
         try:
             for path, line in added(lambda: log_paths(session.places, who), ends):
@@ -50,6 +46,19 @@ def logs(
         except KeyboardInterrupt:
             pass
     return 0
+
+
+def tail(
+    places: Places, who: str, lines: int, clean: Callable[[str], str] | None = None
+) -> tuple[dict[str, Any], dict[Path, int]]:
+    """The last lines as JSON values, and how many bytes each log has up to there."""
+    clean = clean or _redactor(places)
+    paths = log_paths(places, who)
+    shown, ends = [], {}
+    for path in paths:
+        last, ends[path] = last_lines(path, lines)
+        shown += [clean(_named(path, line, len(paths) > 1)) for line in last]
+    return {"log": str(paths[-1]), "lines": shown}, ends
 
 
 def log_paths(places: Places, who: str) -> list[Path]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -132,6 +132,18 @@ class RehearseBody(RevisionBody):
     quick: bool = False
 
 
+class Looks(Protocol):
+    """What is looked up on the controller's machine. Blocks."""
+
+    def logs(self, who: str, lines: int) -> dict[str, Any]:
+        """The last lines of a log, secrets taken out; raises ``UsageError`` naming those there are."""
+        ...
+
+    def doctor(self) -> dict[str, Any]:
+        """Everything that the way back depends on."""
+        ...
+
+
 class Control:
     """What the API needs beyond the verbs: the feed of events, and what the controller itself can be asked to do."""
 
@@ -143,8 +155,10 @@ class Control:
         refresh: Callable[[], Any],
         about: Callable[[], dict[str, Any]],
         door: AlertDoor | None = None,
+        look: Looks | None = None,
     ) -> None:
         self.feed, self.stop, self.refresh, self.about, self.door = feed, stop, refresh, about, door
+        self.look = look
 
 
 def make_app(verbs: Verbs, control: Control) -> FastAPI:
@@ -256,6 +270,16 @@ def _add_control(app: FastAPI, verbs: Verbs, control: Control) -> None:
                 yield json.dumps(event).encode() + b"\n"
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    if (look := control.look) is not None:
+
+        @app.get("/v1/logs/{who}", summary="The last lines of a log")
+        async def logs(who: str, lines: Annotated[int, Query(ge=0, le=100_000)] = 50) -> dict[str, Any]:
+            return await asyncio.to_thread(look.logs, who, lines)
+
+        @app.get("/v1/doctor", summary="Examine what the way back depends on")
+        async def doctor() -> dict[str, Any]:
+            return await asyncio.to_thread(look.doctor)
 
     @app.post("/v1/refresh", summary="Read secrets and certificates again")
     async def refresh() -> dict[str, Any]:
