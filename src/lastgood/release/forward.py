@@ -183,7 +183,7 @@ def _left(
     for name, digest in leaving:
         kept_s = _kept_s(wanted, name) if (name, digest) in versions and leaving[name, digest] == 0 else 0.0
         if kept_s > 0:
-            step_id, shows = f"keep:{name}:{digest[:8]}", f"keep the old {name} warm for {kept_s:g} s"
+            step_id, shows = f"keep:{name}:{digest[:8]}", f"keep {name} {digest[:8]} warm for {kept_s:g} s"
             kept.append(
                 Step(
                     step_id,

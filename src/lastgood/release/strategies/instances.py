@@ -106,7 +106,7 @@ def leave(
     part, tail = f"service:{name}", f"{name}:{digest[:8]}" + (f":{keep}" if keep else "")
     args = {"digest": digest, "keep": keep, "drain_s": drain_s}
     deadline_s = drain_s + STOP_DEADLINE_S
-    what = f"all but {keep} of the old {name}" if keep else f"the old {name}"
+    what = f"all but {keep} of {name} {digest[:8]}" if keep else f"{name} {digest[:8]}"
     drain = Step(
         f"drain:{tail}", part, "drain", args, needs=needs, deadline_s=deadline_s, soft=soft, shows=f"drain {what}"
     )
