@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from lastgood.interfaces.cli.app import run
 from lastgood.interfaces.cli.session import Surroundings
 from lastgood.settings import Places, prepare
 from tests.cli.controller import RecordedController
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # begun in the background: commands would inherit it
 
 
 @dataclass
