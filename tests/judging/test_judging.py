@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from lastgood.effects.system_clock import SystemClock
 from lastgood.health.record import replay, write_assessment
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.judging import subject_of
 from lastgood.operations.rollback import RollbackAsk
 from lastgood.operations.rulings import Finding, condemn
 from lastgood.release import events as ev
+from lastgood.testing.fake_journal import FakeJournal, Pages
 from tests.judging.court import MEASURED, Court, court
+from tests.operations.controller import controlled
 
 
 async def back(court: Court) -> None:
@@ -256,3 +259,25 @@ async def test_a_record_holds_its_terms_and_a_retry_is_a_new_trial() -> None:
         assert now is not None
         assert now.case.release == 3
         assert now.found.outcome == "undecided"
+
+
+async def test_a_ruling_that_was_written_is_the_first_thing_a_new_controller_carries_out() -> None:
+    """The controller dies after the verdict is durable, and before anything is planned or pushed."""
+    pages = Pages()
+    async with controlled(pages) as first:
+        it = Court(first, pages)
+        await it.second()
+        await it.seconds(3)
+        repository = first.repository
+    journal, now = FakeJournal(pages), SystemClock().now()
+    journal.take_over("the one that dies", now, is_alive=False)
+    journal.append(now, [(None, ev.Judged(2, "bad", "measured", "half of its requests failed", "the judge"))])
+    async with controlled(pages, repository) as again:
+        await again.until(lambda state: state.deployment is None and state.live == 1)
+        bodies = [event.body for event in again.events]
+        assert isinstance(bodies[0], ev.TookOver)
+        planned = next(body for body in bodies if isinstance(body, ev.Planned))
+        assert planned.plan.intent == "retreat"
+        before = bodies[1 : bodies.index(planned)]
+        assert not [body for body in before if isinstance(body, ev.StepStarted)]
+        assert again.state.verdict(2).evidence == "half of its requests failed"
