@@ -148,13 +148,34 @@ def test_only_a_fresh_signature_opens_and_only_once() -> None:
 def test_a_flood_is_turned_away_and_ends() -> None:
     watch = Watch()
     door = AlertDoor(lambda: KEY, watch)
-    for _ in range(PER_MINUTE):
-        with pytest.raises(Refused):
-            door.pass_in(b"{}", "nonsense")
+    for number in range(PER_MINUTE):
+        assert door.pass_in(b"%d" % number, sign(KEY, b"%d" % number, NOW_S)) == number
     with pytest.raises(Unavailable, match="too many"):
         door.pass_in(b"{}", sign(KEY, b"{}", NOW_S))
     watch.now_s += 61
     assert door.pass_in(b"{}", sign(KEY, b"{}", NOW_S)) == {}
+
+
+def test_a_flood_of_forged_ones_keeps_no_real_one_out() -> None:
+    door = AlertDoor(lambda: KEY, Watch())
+    for forged in ("nonsense", sign("another", b"{}", NOW_S), sign(KEY, b"{}", NOW_S - 1000)):
+        for _ in range(PER_MINUTE):
+            with pytest.raises(Refused):
+                door.pass_in(b"{}", forged)
+    assert door.pass_in(b"{}", sign(KEY, b"{}", NOW_S)) == {}
+    for _ in range(PER_MINUTE):
+        with pytest.raises(Refused, match="came before"):
+            door.pass_in(b"{}", sign(KEY, b"{}", NOW_S))
+    assert door.pass_in(b"[]", sign(KEY, b"[]", NOW_S)) == []
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
+    watch = Watch()
+    door = AlertDoor(lambda: KEY, watch)
+    for number in range(PER_MINUTE):
+        door.pass_in(b"%d" % number, sign(KEY, b"%d" % number, NOW_S))
+    watch.now_s -= 86_400
+    assert door.pass_in(b"{}", sign(KEY, b"{}", NOW_S - 86_400)) == {}
 
 
 def test_too_large_no_json_and_no_secret() -> None:
