@@ -91,6 +91,18 @@ async def test_a_shared_outage_holds_it() -> None:
         assert (it.made.state.accepted or {}).get("percent") == 25.0
 
 
+async def test_where_only_the_old_side_fails_it_is_said_so_and_the_share_is_raised() -> None:
+    async with court() as it:
+        await it.second(SHORT.replace("500ms", "2s"), percent=25.0)
+        await it.seconds(20)
+        await it.seconds(5, base_fails=0.7)
+        assert active(it).doubt == ""
+        told = [note.what for _, note in it.made.state.notes]
+        assert any("what r2 is compared with fails, r2 does not" in what for what in told)
+        assert not any("both sides fail" in what for what in told)
+        await goes_on(it)
+
+
 async def test_a_person_may_promote_it_all_the_same() -> None:
     async with court() as it:
         await it.second(SHORT, percent=25.0)

@@ -59,7 +59,9 @@ class Judge:
         self._routes = {route: Compared(every_s, of("errors", 1.0)) for route in terms.routes}
         self._limits = [Limit(objective, every_s, of("errors", 1.0)) for objective in terms.objectives]
         self._certainty = Certainty(terms.tolerated, of("errors", 1.0))
-        self._outage, self._rest_outage = Shared(), Shared()
+        self._outage, self._rest_outage, self._own_outage = Shared(), Shared(), Shared()
+        self.fails_too = False
+        """Whether the release itself is in an outage now; where only the other side is, more requests help."""
         self._stakes = self._divided()
         self._percent = 0.0
         self._risen_s: float | None = None
@@ -89,6 +91,7 @@ class Judge:
             self._risen_s = tick.at_s
         self._percent = tick.percent
         self._shared = self._is_shared(tick)
+        self.fails_too = self._own_outage.take(*errors_of(tick.sides[0]), tick.at_s)
         if self._vetoed(tick):
             why = f"{self._row} requests in a row failed, and none succeeded"
             self.now = self._assess(veto=why)
@@ -112,7 +115,7 @@ class Judge:
             found.append("nothing is measured")
         if self._silent_s >= self.terms.silent_s:
             found.append("it gets no request")
-        if self._shared:
+        if self._shared and self.fails_too:
             found.append("both sides fail")
         if self.now.harm >= DOUBT:
             found.append("there are signs that it is worse")

@@ -30,6 +30,7 @@ class Vigil:
         self._highest = 1.0
         self._sums = ((0, 0), (0, 0))
         self.doubts: tuple[str, ...] = ()
+        self.fails_too = True
         self.now = Assessment()
 
     def take(self, tick: Tick) -> Assessment:

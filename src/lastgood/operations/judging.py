@@ -272,8 +272,13 @@ class Judging:
             under.kept = under.digest.lines
             await self._loop.ask(partial(rulings.keep, under.finding(found)))
         await self._doubt(under)
-        if found.shared:
+        if found.shared and under.trial.judge.fails_too:
             await self._note(f"r{under.subject.release}: both sides fail; nothing is rolled back for what they share")
+        elif found.shared:
+            name = f"r{under.subject.release}"
+            await self._note(
+                f"what {name} is compared with fails, {name} does not: lastgood promote moves more requests"
+            )
         await self._deadline(under, found)
 
     def _keep(self, under: _Open) -> None:
