@@ -78,6 +78,7 @@ def _hide(state: Path) -> None:
     """Keep all of it out of Git, in a clone and in a project that nobody initialised, too: it holds secrets."""
     ignored = state / ".gitignore"
     if not ignored.exists():
+        ignored.touch(0o600)
         ignored.write_text("*\n")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from tests.support import orphans
 from tests.support.configuration import CATALOG, route
 from tests.support.shop import Shop
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # begun in the background: commands would inherit it
 
 
 @pytest.fixture(scope="session", autouse=True)
