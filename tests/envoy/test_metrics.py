@@ -117,6 +117,18 @@ async def test_each_generation_is_counted_and_retries_hide_nothing(machine: Mach
         assert new.in_flight == 0
 
 
+async def test_only_those_who_are_asked_for_are_read(machine: Machine) -> None:
+    """A proxy remembers every release it served; a look must not become slower with each of them."""
+    async with serving(machine) as (_, measurements, _):
+        client = Client(machine.port)
+        for path in ("/ok", "/pay"):
+            await client.get("shop.example", path)
+        arms = await until_timed(measurements, "r2", 1)
+        assert set(arms) >= {"r1", "r2", "r2.pay", WHOLE}
+        assert set((await measurements.read({2, 11}))["one"].arms) == {"r2", "r2.pay", WHOLE}
+        assert set((await measurements.read(frozenset()))["one"].arms) == {WHOLE}
+
+
 async def test_a_request_that_hangs_is_in_flight(machine: Machine) -> None:
     async with serving(machine) as (_, measurements, _):
         clients = [Client(machine.port) for _ in range(3)]

@@ -41,8 +41,8 @@ class GatewayDriver:
         ``at_hand`` is a configuration that need not be read, which spares a deployment the way to a thread.
         """
         self._at_hand = at_hand
-        self.measure: Callable[[], Awaitable[Mapping[str, ProxyReading]]] | None = None
-        """What the proxies counted; set it to have that kept of a release that is left."""
+        self.measure: Callable[[Collection[int]], Awaitable[Mapping[str, ProxyReading]]] | None = None
+        """What the proxies counted of releases; set it to have that kept of a release that is left."""
         self.printed_by: Callable[[Mapping[str, str]], list[str]] = lambda versions: []
         """The newest lines of the logs of versions of services."""
         self._proxies = proxies
@@ -175,7 +175,7 @@ class GatewayDriver:
         """Answers of the left release's routes by class, since the proxies started; None where nobody counts them."""
         if self.measure is None:
             return None
-        arms = [proxy.arms for proxy in (await self.measure()).values()]
+        arms = [proxy.arms for proxy in (await self.measure({left})).values()]
         mine = [counts for each in arms for label, counts in each.items() if label.partition(".")[0] == f"r{left}"]
         total = sum(mine, Counts())
         return {"answers": total.answered, "failed": total.failed, "refused": total.refused} if mine else None

@@ -224,7 +224,8 @@ class Judging:
     # --- the look ----------------------------------------------------------------------------------------------
 
     async def _measure(self, under: _Open) -> Assessment:
-        proxies = await self._measurements.read()
+        case = under.trial.case
+        proxies = await self._measurements.read({n for n in (case.release, case.baseline) if n is not None})
         now_s = self._clock.now().boot_s
         if now_s <= under.last_s - LONGEST_S:
             now_s = under.last_s + LONGEST_S + self._every_s  # the machine was started anew: its clock begins at 0

@@ -117,7 +117,7 @@ class Watching:
         elif not under.trial.case.terms.references and under.looks % LEARN_EVERY == 0:
             under = self._open = await asyncio.to_thread(self._learn, under)
         under.looks += 1
-        reading = Reading(self._clock.now().boot_s, 100.0, await self._measurements.read())
+        reading = Reading(self._clock.now().boot_s, 100.0, await self._measurements.read({subject.release}))
         self._write(under, write_line(reading))
         found = under.trial.take(reading)[1]
         await self._rule(under, found)

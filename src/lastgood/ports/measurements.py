@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from lastgood.health.reading import ProxyReading
@@ -11,8 +11,11 @@ from lastgood.health.reading import ProxyReading
 class Measurements(Protocol):
     """The counters of the gateway's proxies."""
 
-    async def read(self) -> Mapping[str, ProxyReading]:
-        """Every proxy that answers, by name; empty when none does. Counts are since each proxy's start."""
+    async def read(self, releases: Collection[int] | None = None) -> Mapping[str, ProxyReading]:
+        """Every proxy that answers, by name; empty when none does. Counts are since each proxy's start.
+
+        Of routes those of ``releases``, without it of all: a proxy forgets none that it ever served.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lastgood.errors import Refused, UsageError
-from lastgood.release.release import Release, changed_parts, same_content
+from lastgood.release.release import Release, changed_parts, same, same_content
 from lastgood.release.state import State
 
 ReleaseOf = Callable[[int], Release]
@@ -26,19 +26,21 @@ class Choice:
 def known_good(state: State, release_of: ReleaseOf, *, leaving: int | None) -> Choice:
     """The newest release that is known good and differs from the one being left; refuses where there is none."""
     skipped: list[tuple[int, str]] = []
+    lived = frozenset(state.lived)
     for number in sorted(state.releases, reverse=True):
-        if leaving is not None and same_content(release_of(number), release_of(leaving)):
-            continue
         if leaving is not None and number > leaving:
             continue
         verdict = state.verdict(number)
+        if verdict.name != "good" and number not in lived:
+            continue
+        if leaving is not None and same_content(release_of(number), release_of(leaving)):
+            continue
         if verdict.name == "good" and (bad := held_by(state, release_of(number))) is not None:
             skipped.append((number, f"good, but it contains what made r{bad} bad"))
             continue
         if verdict.name == "good":
             return Choice(number, f"known good ({verdict.basis}: {verdict.evidence})", tuple(skipped))
-        if number in state.lived:
-            skipped.append((number, verdict.name))
+        skipped.append((number, verdict.name))
     before = previous(state, leaving)
     if before is None:
         raise Refused("there is no release to go back to", next="deploy a commit that works")
@@ -140,6 +142,6 @@ def content_to_quarantine(bad: Release, good: Release | None, part: str = "") ->
 def equal_before(state: State, parts: Mapping[str, str], release_of: ReleaseOf) -> int | None:
     """The newest earlier release with exactly this content."""
     for number in reversed(state.releases):
-        if dict(release_of(number).parts) == dict(parts):
+        if same(release_of(number).parts, parts):
             return number
     return None

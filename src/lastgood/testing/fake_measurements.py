@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from lastgood.errors import LastgoodError
-from lastgood.health.reading import EDGES_MS, Counts, ProxyReading
+from lastgood.health.reading import EDGES_MS, WHOLE, Counts, ProxyReading
 from lastgood.ports.journal import JournalFull
 
 
@@ -44,13 +44,20 @@ class FakeMeasurements:
         """It counts from zero."""
         self._proxies[name] = ProxyReading(0.0)
 
-    async def read(self) -> Mapping[str, ProxyReading]:
+    async def read(self, releases: Collection[int] | None = None) -> Mapping[str, ProxyReading]:
         """See ``ports.Measurements``; a second passes for the proxies."""
         self.reads += 1
         if self.refuses is not None:
             raise self.refuses
         self._proxies = {name: replace(proxy, up_s=proxy.up_s + 1) for name, proxy in self._proxies.items()}
-        return {name: proxy for name, proxy in self._proxies.items() if name not in self._gone}
+        return {name: _of(proxy, releases) for name, proxy in self._proxies.items() if name not in self._gone}
+
+
+def _of(proxy: ProxyReading, releases: Collection[int] | None) -> ProxyReading:
+    if releases is None:
+        return proxy
+    labels = {WHOLE, *(f"r{number}" for number in releases)}
+    return replace(proxy, arms={label: made for label, made in proxy.arms.items() if label.partition(".")[0] in labels})
 
 
 class FakeEvidence:

@@ -11,17 +11,15 @@ from __future__ import annotations
 import asyncio
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from lastgood.effects.envoy.admin import Admin
 from lastgood.errors import Unavailable
 from lastgood.health.reading import EDGES_MS, WHOLE, Counts, ProxyReading
 
-_WANTED = (
-    r"vhost\.[^.]+\.route\.r[0-9]+(\.[^.]+)?\.upstream_rq_(total|completed|4xx|5xx|retry|time)|server\.uptime"
-    r"|http\.[^.]+\.downstream_rq_(completed|4xx|5xx|time)"
-)
+_ROUTES = r"vhost\.[^.]+\.route\.r(%s)(\.[^.]+)?\.upstream_rq_(total|completed|4xx|5xx|retry|time)"
+_ALL = r"server\.uptime|http\.[^.]+\.downstream_rq_(completed|4xx|5xx|time)"
 _NAME = re.compile(r"vhost\.[^.]+\.route\.(?P<label>r\d+(?:\.[^.]+)?)\.upstream_rq_(?P<what>\w+)")
 _WHOLE = re.compile(r"http\.(?!admin\.)[^.]+\.downstream_rq_(?P<what>\w+)")
 """Everything that came to a listener, whichever route took it; Envoy's own admin listener is none of ours."""
@@ -34,10 +32,11 @@ class EnvoyMeasurements:
     def __init__(self, admins: Mapping[str, Admin]) -> None:
         self._admins = admins
 
-    async def read(self) -> Mapping[str, ProxyReading]:
+    async def read(self, releases: Collection[int] | None = None) -> Mapping[str, ProxyReading]:
         """See ``ports.Measurements``; one that does not answer in time is left out."""
+        wanted = statistics_of(releases)
         answers = await asyncio.gather(
-            *(admin.statistics(_WANTED) for admin in self._admins.values()), return_exceptions=True
+            *(admin.statistics(wanted) for admin in self._admins.values()), return_exceptions=True
         )
         found: dict[str, ProxyReading] = {}
         for name, answer in zip(self._admins, answers, strict=True):
@@ -46,6 +45,12 @@ class EnvoyMeasurements:
             elif not isinstance(answer, Unavailable):
                 raise answer
         return found
+
+
+def statistics_of(releases: Collection[int] | None) -> str:
+    """The names to ask a proxy for, of these releases or of all (RE2)."""
+    numbers = "[0-9]+" if releases is None else "|".join(str(number) for number in sorted(releases))
+    return "|".join([*([_ROUTES % numbers] if numbers else []), _ALL])
 
 
 def reading_of(statistics: list[dict[str, Any]]) -> ProxyReading:

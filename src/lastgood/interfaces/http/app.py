@@ -26,6 +26,7 @@ from lastgood.errors import (
 from lastgood.interfaces.http.alerts import AlertDoor, add_alerts
 from lastgood.interfaces.http.events import Feed
 from lastgood.interfaces.http.metrics import render_metrics
+from lastgood.interfaces.http.traffic_metrics import told_of
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.drilling import DrillAsk
 from lastgood.operations.rollback import RollbackAsk
@@ -293,7 +294,8 @@ def _add_control(app: FastAPI, verbs: Verbs, control: Control) -> None:
 
     @app.get("/metrics", summary="For Prometheus")
     async def metrics() -> PlainTextResponse:
-        readings = await verbs.measurements.read() if verbs.measurements is not None else {}
+        wanted = told_of(verbs.loop.state)
+        readings = await verbs.measurements.read(wanted) if verbs.measurements is not None else {}
         text = render_metrics(verbs.loop.view(), verbs.proxies(), verbs.loop.unjournaled, readings)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from bisect import bisect_right
+from collections.abc import AsyncIterator
 from typing import Any
 
 from lastgood.operations.reporting import moment
@@ -46,14 +47,14 @@ class Feed:
         """Events after a number, of one deployment or of all, until the controller stops."""
         while not self._closed:
             changed = self._changed
-            for event in list(self._since(after)):
+            for event in self._since(after):
                 after = event.seq
                 if deployment is None or event.deployment == deployment:
                     yield as_json(event)
             await changed.wait()
 
-    def _since(self, after: int) -> Iterator[Event]:
-        return (event for event in self._events if event.seq > after)
+    def _since(self, after: int) -> list[Event]:
+        return self._events[bisect_right(self._events, after, key=lambda event: event.seq) :]
 
 
 def as_json(event: Event) -> dict[str, Any]:

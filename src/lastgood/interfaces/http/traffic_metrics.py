@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from lastgood.health.reading import Counts, ProxyReading
+from lastgood.release.state import State
 
 _COUNTED: tuple[tuple[str, str, Callable[[Counts], int]], ...] = (
     ("requests", "Requests that ended", lambda counts: counts.answered),
@@ -12,6 +13,18 @@ _COUNTED: tuple[tuple[str, str, Callable[[Counts], int]], ...] = (
     ("refused_requests", "Requests answered with 4xx", lambda counts: counts.refused),
     ("retried_requests", "Attempts that failed and were followed by another one", lambda counts: counts.retried),
 )
+
+
+TOLD = 20
+"""Releases: a proxy remembers all that it ever served."""
+
+
+def told_of(state: State) -> set[int]:
+    """The releases whose requests are told: the one on its way, and of those that were live the newest."""
+    target = (
+        state.deployment.plan.target if state.deployment is not None and state.deployment.plan is not None else None
+    )
+    return {*state.lived[-TOLD:], *([target] if target is not None else [])}
 
 
 def requests(readings: Mapping[str, ProxyReading]) -> Iterator[str]:
