@@ -115,8 +115,8 @@ def test_what_is_refused(text: str, line: int, said: str) -> None:
         ("strategy: { canary: { steps: [50%, 10%] } }", 5, "larger than the one before"),
         ("strategy: { canary: { steps: [50%], shield: true } }", 5, "no shield"),
         ("strategy: { blue_green: { keep_old: 1s } }", 5, "function hello: the old version would be gone after 1s"),
-        ("runtime: worker\n    concurrency: 1", 6, "workerd does not know `concurrency`"),
-        ("runtime: worker\n    body_mb: 1", 6, "workerd does not know `body_mb`"),
+        ("runtime: worker\n    concurrency: 0", 6, "concurrency: a number of at least 1 is needed"),
+        ("runtime: worker\n    body_mb: 0", 6, "body_mb: a number of at least 1 is needed"),
         ('environment: { KEY: "env:KEY" }', 5, "env: is not looked up here"),
     ],
 )

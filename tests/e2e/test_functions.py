@@ -134,16 +134,11 @@ def test_a_version_whose_secret_is_gone_blocks_the_way_back_and_says_so(shop: Fu
 
 
 def test_a_worker_forward_and_back(shop: FunctionShop) -> None:
-    code = "export default {{ fetch() {{ return new Response({word!r}); }} }};"
-    wrangler = '{"main": "index.js", "compatibility_date": "2026-07-01"}'
-    shop.begin()
     shop.use_runtimes()
-    for word in ("one", "two"):
-        files = {"index.js": code.format(word=word), "wrangler.jsonc": wrangler}
-        shop.commit_function(files, f"Say {word}", runtime="worker")
-        shop.ok(*(("up", "--detach") if word == "one" else ("status",)))
-        shop.ok("deploy", "--wait", "ended" if word == "one" else "converged")
-        assert shop.get("/visit").body == word
+    shop.open_with("one", runtime="worker")
+    shop.say("two", runtime="worker")
+    shop.ok("deploy", "--wait", "converged")
+    assert shop.get("/visit").body == "two"
     with shop.visited() as load:
         shop.ok("rollback", "-m", "two is no good")
     assert shop.get("/visit").body == "one"
@@ -200,10 +195,14 @@ def test_who_was_sent_to_a_version_stays_there(shop: FunctionShop) -> None:
     assert kept == {"one": {"one"}, "two": {"two"}}
 
 
-def test_one_that_is_killed_under_load_costs_what_it_had_and_the_other_version_nothing(shop: FunctionShop) -> None:
+@pytest.mark.parametrize("runtime", ["python", "worker"])
+def test_one_that_is_killed_under_load_costs_what_it_had_and_the_other_version_nothing(
+    shop: FunctionShop, runtime: str
+) -> None:
     """kill -9 of a version's process: what it had accepted fails or is tried again, all others are answered."""
-    shop.open_with("one", "    environment: { MORE: '' }\n")
-    shop.say("two", "    strategy: { canary: { steps: [50%], hold: 120s, by: { header: x-try } } }\n")
+    shop.use_runtimes()
+    shop.open_with("one", runtime=runtime)
+    shop.say("two", "    strategy: { canary: { steps: [50%], hold: 120s, by: { header: x-try } } }\n", runtime=runtime)
     ports = set(shop.function_ports().values())
     shop.ok("deploy", "--wait", "converged")
     (green,) = set(shop.function_ports().values()) - ports
@@ -253,3 +252,50 @@ def test_a_full_disk_makes_no_version_and_takes_none_away(shop: FunctionShop) ->
     finally:
         shop.run("down", "--yes")
         subprocess.run(["umount", "--lazy", str(shop.state)], check=True)
+
+
+def test_a_runtime_that_is_missing_is_said_with_how_to_get_it_and_the_old_version_serves_on(shop: FunctionShop) -> None:
+    shop.open_with("one")
+    shop.say("two", runtime="worker")
+    with shop.visited() as load:
+        refused = shop.run("deploy", "--wait", "ended")
+    assert refused.code == 4, refused.said
+    assert "is not installed, which functions with `runtime: worker` need" in refused.said
+    assert "npm install --prefix ~/.cache/lastgood/npm workerd esbuild" in refused.said
+    assert (set(bodies(load)), shop.live) == ({"one"}, 1)
+
+
+def test_hooks_run_in_the_version_s_folder_with_its_environment(shop: FunctionShop) -> None:
+    """Each at its moment; a no before it starts ends the deployment."""
+    note = f"echo $LASTGOOD_HOOK $LASTGOOD_RELEASE $(grep -c two main.py) $MORE >> {shop.folder}/notes"
+    hooks = "".join(f'      {name}: {{ command: [sh, -c, "{note}"] }}\n' for name in ("before", "after", "undo"))
+    shop.open_with("one")
+    shop.say("two", f"    environment: {{ MORE: word }}\n    hooks:\n{hooks}", keep="500ms")
+    shop.ok("deploy", "--wait", "ended")
+    shop.ok("rollback", "-m", "two is no good")
+    notes = ["before r2 1 word", "after r2 1 word", "undo r2 1 word"]
+    eventually(lambda: (shop.folder / "notes").read_text().splitlines(), lambda told: told == notes)
+    shop.say("three", '    hooks: { before: { command: [sh, -c, "echo the queue is full; exit 3"] } }\n', keep="500ms")
+    refused = shop.run("deploy", "--wait", "ended")
+    assert refused.code == 6, refused.said
+    assert "the hook before of price says no: exit code 3 the queue is full" in refused.said
+    assert shop.get("/visit").body == "one"
+
+
+def test_a_version_key_of_the_users_own_keeps_its_version_while_the_share_grows(shop: FunctionShop) -> None:
+    shop.open_with("one")
+    shop.say("two", "    strategy: { canary: { steps: [20%, 60%], hold: 120s, version_key: x-user-id } }\n")
+    shop.ok("deploy", "--wait", "converged")
+    keys = [f"user-{number}" for number in range(60)]
+
+    def on_two() -> set[str]:
+        once, again = [[shop.get("/visit", {"x-user-id": key}).body for key in keys] for _ in range(2)]
+        assert once == again
+        return {key for key, word in zip(keys, once, strict=True) if word == "two"}
+
+    few = on_two()
+    shop.ok("promote")
+    eventually(lambda: len(on_two()), lambda count: count > len(few), within_s=20)
+    assert few < on_two() < set(keys)
+    shop.ok("rollback", "-m", "enough seen")
+    assert on_two() == set()

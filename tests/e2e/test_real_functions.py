@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import io
+import json
+import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,3 +101,37 @@ def test_a_handler_gets_query_headers_cookies_and_bytes_through_the_gateway(shop
     assert ("x-agent", "test") in headers
     assert [value for name, value in headers if name == "set-cookie"] == ["last=tea", "who=me", "who=one"]
     assert content == body[::-1]
+
+
+def test_a_workers_project_with_packages_and_a_lock_file(shop: FunctionShop) -> None:
+    """npm brings exactly what the lock file names when the version is made; the way back needs it no more."""
+    folder = shop.root / "functions/price"
+    shop.begin()
+    shop.use_runtimes()
+    folder.mkdir(parents=True)
+    for word, version in (("one", "1.0.0"), ("two", "2.0.0")):
+        with tarfile.open(folder / f"tiny-{version}.tgz", "w:gz") as archive:
+            said = {
+                "package.json": json.dumps({"name": "tiny", "version": version}),
+                "index.js": f"module.exports = '{word}'",
+            }
+            for name, text in said.items():
+                member = tarfile.TarInfo(f"package/{name}")
+                member.size = len(text)
+                archive.addfile(member, io.BytesIO(text.encode()))
+        files = {
+            "index.ts": "import word from 'tiny';\nexport default { fetch: () => new Response(word as string) };",
+            "wrangler.json": '{"main": "index.ts", "compatibility_date": "2026-07-01"}',
+            "package.json": json.dumps({"dependencies": {"tiny": f"file:tiny-{version}.tgz"}}),
+        }
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        npm = ["npm", "install", "--package-lock-only", "--no-audit", "--no-fund"]
+        subprocess.run(npm, cwd=folder, check=True, capture_output=True, timeout=60)
+        shop.commit_function(files, f"Say {word}", runtime="worker")
+        shop.ok(*(("up", "--detach") if word == "one" else ("status",)))
+        shop.ok("deploy", "--wait", "ended" if word == "one" else "converged", timeout_s=120)
+        assert shop.get("/visit").body == word
+    (folder / "tiny-1.0.0.tgz").unlink()
+    shop.ok("rollback", "-m", "two is no good")
+    assert shop.get("/visit").body == "one"

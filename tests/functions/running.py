@@ -21,6 +21,8 @@ from typing import Any
 
 from lastgood.effects.functions.asking import ask
 from lastgood.effects.functions.python_runtime import python_argv, server_folder
+from lastgood.effects.functions.worker_build import build_worker
+from lastgood.effects.functions.worker_runtime import worker_argv
 from lastgood.effects.instances.ports import free_port
 
 
@@ -136,3 +138,9 @@ class Running:
             assert time.monotonic() < give_up_s, "it did not come to pass"
             time.sleep(0.02)
         return found
+
+
+def worker(folder: Path, *names: str, limited: bool = False, **said: Any) -> Running:
+    """A Workers project on the real workerd."""
+    build_worker(folder, names, limited=limited)
+    return Running({}, argv=worker_argv(folder), tidy=False, **said)

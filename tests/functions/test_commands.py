@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import tempfile
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,14 +81,17 @@ def test_a_version_is_made_listed_tagged_shown_asked_and_read(shop: Shop) -> Non
     shop.write(PRICE.replace("201", "202"))
     two = shop.upload("--tag", "festive")
     assert [each["version"] for each in shop.json("function", "list")["versions"]] == [two, one]
-    assert shop.json("function", "show", "price", one[:8])["standing"] == "absent"
+    shown = shop.json("function", "show", "price", one[:8])
+    assert (shown["standing"], shown["address"]) == ("absent", None)
     (shop.root / "body.bin").write_bytes(b"\xff" * 3000)
     asked = ("--path", "/a?b=c&d=%20", "--header", "cookie: k=v; l=w", "--data", "@body.bin", "--method", "PUT")
     answer = shop.json("function", "invoke", "price", one[:8], *asked)
     assert (answer["status"], answer["body"]) == (201, "PUT 3000")
     assert ["x-query", "b=c&d=%20"] in answer["headers"]
     assert [value for name, value in answer["headers"] if name == "set-cookie"] == ["k=v", "l=w"]
-    assert shop.json("function", "show", "price", one[:8])["standing"] == "awake"
+    shown = shop.json("function", "show", "price", one[:8])
+    assert (shown["standing"], shown["address"]) == ("awake", answer["address"])
+    assert f"awake at {answer['address']}" in shop.run("function", "show", "price", one[:8])
     assert shop.json("function", "invoke", "price", "festive")["status"] == 202
     assert "asked for /a" in shop.run("function", "logs", "price")
     shop.run("function", "tag", "price", one[:8], "festive")
@@ -164,3 +168,22 @@ def test_what_has_no_meaning_in_a_workers_project_is_warned_of(shop: Shop) -> No
     (shop.root / "code/wrangler.toml").write_text(wrangler)
     told = shop.run("function", "upload", "hello", code=4)
     assert "warning: wrangler.toml: `workers_dev` has no meaning here" in told
+
+
+def test_what_is_warned_of_in_an_archive_too(shop: Shop) -> None:
+    (shop.root / "lastgood.yaml").write_text("project: shop\nfunctions:\n  hello: { source: code, runtime: worker }\n")
+    with zipfile.ZipFile(shop.root / "hello.zip", "w") as archive:
+        archive.writestr("main.js", "export default { fetch() { return new Response('hello'); } };")
+        archive.writestr("wrangler.toml", 'main = "main.js"\ncompatibility_date = "2026-07-01"\nworkers_dev = true\n')
+    told = shop.run("function", "upload", "hello", "--from", "hello.zip")
+    assert "warning: wrangler.toml: `workers_dev` has no meaning here" in told
+
+
+def test_a_preview_has_an_address_that_answers(shop: Shop) -> None:
+    one = shop.upload()
+    told = shop.run("function", "preview", "price", one[:8]).strip()
+    with urllib.request.urlopen(f"{told}/a?b=c", timeout=10) as answer:
+        assert (answer.status, answer.headers["x-query"]) == (201, "b=c")
+    shop.write("import absent_module\n")
+    shop.upload()
+    assert "No module named 'absent_module'" in shop.run("function", "preview", "price", code=6)

@@ -29,7 +29,7 @@ def test_a_version_is_its_code_and_settings_and_not_how_it_moves() -> None:
     assert version_of_function(function(), "b" * 64) != one
     assert version_of_function(function(timeout="7s"), "a" * 64) != one
     assert version_of_function(function(environment={"KEY": "secret:other"}), "a" * 64) != one
-    assert version_of_function(function(strategy={"canary": {}}, source="moved"), "a" * 64) == one
+    assert version_of_function(function(strategy={"canary": {}}, source="moved", keep_versions=3), "a" * 64) == one
 
 
 def test_bundles_of_kept_versions_are_needed_and_those_of_others_are_not(tmp_path: Path) -> None:
@@ -56,3 +56,14 @@ def test_a_hundred_are_kept(tmp_path: Path) -> None:
         store.keep("price", f"{number:064x}", {}, MadeOf("b", "s"))
     assert len(store.of("price")) == 100
     assert store.find("price", f"{102:064x}")[0].at_s == 102.0
+
+
+def test_as_many_are_kept_as_the_newest_says_and_tags_beyond(tmp_path: Path) -> None:
+    moments = iter(range(1000))
+    store = VersionStore(tmp_path, now_s=lambda: float(next(moments)))
+    for number in range(6):
+        store.keep("price", f"{number}" * 64, {"keep_versions": 5}, MadeOf("b", "s"))
+    store.tag("price", "1111", "festive")
+    store.keep("price", "6" * 64, {"keep_versions": 2}, MadeOf("b", "s"))
+    assert [each.digest[0] for each in store.of("price")] == ["6", "5", "1"]
+    assert Function.model_validate({"source": "f"}).keep_versions == 100

@@ -12,35 +12,21 @@ from pathlib import Path
 import pytest
 
 from lastgood.effects.functions.worker_build import build_worker
-from lastgood.effects.functions.worker_runtime import find_workerd, worker_argv
 from lastgood.effects.functions.wrangler import config_text, read_project
-from lastgood.errors import Refused, Unavailable
-from tests.functions.running import Running
+from lastgood.errors import Refused
+from tests.functions.running import Running, worker
 
 PROJECT = Path(__file__).parent / "projects/worker"
-CACHE = Path.home() / ".cache/lastgood/npm"
 HEAD = 'main = "a.js"\ncompatibility_date = "2026-07-01"\n'
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _runtime() -> None:
-    """A machine that lacks it gets it as the error says; nothing is skipped."""
-    try:
-        find_workerd()
-    except Unavailable:
-        argv = ["npm", "install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "workerd", "esbuild"]
-        subprocess.run(argv, check=True, timeout=100)
+pytestmark = pytest.mark.usefixtures("workerd")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     shutil.copytree(PROJECT, tmp_path / "worker")
     return tmp_path / "worker"
-
-
-def worker(folder: Path, *names: str, **said: object) -> Running:
-    build_worker(folder, names)
-    return Running({}, argv=worker_argv(folder), tidy=False, **said)
 
 
 def test_a_project_runs_unchanged(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -84,6 +70,20 @@ def test_a_worker_that_never_returns_is_replaced_and_who_waits_is_answered(proje
             assert function.request("/").body == b"ok"
         assert "has accepted nothing for 0.5 s" in function.said()
         assert function.ask()["starts"] == 2
+
+
+def test_one_that_takes_too_much_memory_is_ended_and_the_next_request_starts_it(project: Path) -> None:
+    grow = "kept.push(new Uint8Array(20_000_000).fill(1))"
+    code = f"const kept = []; export default {{ fetch() {{ {grow}; return new Response(`${{kept.length}}`); }} }};"
+    (project / "src/index.ts").write_text(code)
+    with worker(project, memory_mb=200) as function:
+        assert function.request("/").body == b"1"
+        first = function.worker()
+        for _ in range(12):
+            function.request("/")
+        Running.until(lambda: function.worker() != first)
+        assert function.request("/").body == b"1"
+        assert "it takes more than 200 MB and is ended" in function.said()
 
 
 def test_npm_packages_are_bundled(project: Path) -> None:

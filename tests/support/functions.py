@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from lastgood.interfaces.demo.load import Load, Probe
 from tests.support import api
-from tests.support.shop import Shop
+from tests.support.shop import Answer, Shop
 
 PYTHON = '''\
 """Says its word."""
@@ -18,6 +18,12 @@ WORD = {word!r}
 def app(event, context):
     return {{"statusCode": 200, "body": WORD + os.environ.get("MORE", "")}}
 '''
+
+
+WORKER = {
+    "index.js": "export default {{ fetch() {{ return new Response({word!r}); }} }};",
+    "wrangler.jsonc": '{{"main": "index.js", "compatibility_date": "2026-07-01"}}',
+}
 
 
 class FunctionShop(Shop):
@@ -45,8 +51,10 @@ class FunctionShop(Shop):
         self.commit(self.words(more, **said), subject)
 
     def say(self, word: str, more: str = "", **said: str) -> None:
-        """Commit a version in Python that answers with a word."""
-        self.commit_function({"main.py": PYTHON.format(word=word)}, f"Say {word}", more, **said)
+        """Commit a version, in Python or of a Worker, that answers with a word."""
+        files = WORKER if said.get("runtime") == "worker" else {"main.py": PYTHON}
+        told = {name: text.format(word=word) for name, text in files.items()}
+        self.commit_function(told, f"Say {word}", more, **said)
 
     def open_with(self, word: str, more: str = "", **said: str) -> None:
         """Begin with a version that is live and good."""
@@ -63,10 +71,24 @@ class FunctionShop(Shop):
         except (OSError, http.client.HTTPException):
             return False
 
+    def post(self, path: str, body: bytes | Iterable[bytes], headers: Mapping[str, str] | None = None) -> Answer:
+        """One request with a body; many pieces go in chunks. An answer that comes before its end is one, too."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports.gateway, timeout=60)
+        try:
+            try:
+                said = {"host": "shop.example", **(headers or {})}
+                connection.request("POST", path, body, said, encode_chunked=not isinstance(body, bytes))
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode(), {k.lower(): v for k, v in answer.getheaders()})
+        finally:
+            connection.close()
+
     def use_runtimes(self) -> None:
         """What npm brought for this machine, in the home of the shop's user."""
         cache = self.folder / ".cache"
-        cache.mkdir()
+        cache.mkdir(parents=True)
         (cache / "lastgood").symlink_to(Path.home() / ".cache/lastgood")
 
     def function_ports(self) -> dict[str, int]:

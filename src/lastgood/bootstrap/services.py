@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from lastgood.effects.functions.versions import VersionStore
     from lastgood.effects.gateway import GatewayDriver
     from lastgood.effects.hooks import HookDriver
-    from lastgood.effects.instances.launch import Launch
     from lastgood.effects.launches import Launches
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.services import ServiceDriver
@@ -115,7 +114,4 @@ def make_hooks(places: Places, launches: Launches, redact: Callable[[str], str])
     """What runs and asks hooks."""
     from lastgood.effects.hooks import HookDriver
 
-    def launch_for(name: str, release: int) -> Launch:
-        return launches.launch(name, "", release)
-
-    return HookDriver(launches.configuration_of, launch_for, places.logs / "hooks", redact)
+    return HookDriver(launches.configuration_of, launches.beside, places.logs / "hooks", redact)

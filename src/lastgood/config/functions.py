@@ -26,7 +26,11 @@ class Function(Section):
     environment: dict[str, str] = Field(
         default={}, description="NAME: text, or secret:NAME; PORT and LASTGOOD_... are set already"
     )
-    timeout_s: Positive = Field(default=30.0, alias="timeout", description="for one request, waiting included")
+    timeout_s: Positive = Field(
+        default=30.0,
+        alias="timeout",
+        description="for one answer, waiting included; a Worker's once it, `concurrency` or `body_mb` is said",
+    )
     start_s: Positive = Field(default=30.0, alias="start", description="for the process to be ready")
     idle_s: Duration = Field(
         default=600.0, alias="idle", description="without a request until its process ends; 0s: never"
@@ -36,6 +40,12 @@ class Function(Section):
     body_mb: Whole = Field(default=64, ge=1, le=4096, description="megabytes that the body of a request may have")
     drain_s: Duration = Field(default=10.0, alias="drain", description="between SIGTERM and SIGKILL")
     build_timeout_s: Positive = Field(default=600.0, alias="build_timeout")
+    keep_versions: Whole = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="versions to which one may go back; those with a tag, or awake, beyond",
+    )
     strategy: Strategy = Field(default=Strategy(), description="blue_green: all at once; canary: gradually")
     crons: tuple[Cron, ...] = Field(
         default=(),
@@ -43,6 +53,7 @@ class Function(Section):
         description="python: when it is asked by itself; a Worker's stand in its wrangler file",
     )
     smoke: tuple[SmokeCheck, ...] = Field(default=(), description="asked of a new version before it gets requests")
+    hooks: Hooks = Hooks()
 
     @model_validator(mode="after")
     def _moves_as_functions_do(self) -> Function:
@@ -53,9 +64,9 @@ class Function(Section):
         return self
 
     @property
-    def hooks(self) -> Hooks:
-        """Functions have none."""
-        return Hooks()
+    def limited(self) -> bool:
+        """Whether one of its limits is said: only then something stands in front of a Worker, which costs time."""
+        return bool(self.model_fields_set & LIMITS)
 
     @property
     def depends_on(self) -> Names:
@@ -63,5 +74,7 @@ class Function(Section):
         return ()
 
 
-ORIGIN_OF_FUNCTION = frozenset({"source", "build_timeout_s", "drain_s"})
-"""Settings that say where the code was found or how it leaves: no part of a version's digest."""
+LIMITS = frozenset({"timeout_s", "concurrency", "body_mb"})
+"""Those that a Worker has once one of them is said; a Python function always has all three."""
+ORIGIN_OF_FUNCTION = frozenset({"source", "build_timeout_s", "drain_s", "keep_versions"})
+"""Settings that say where the code was found, how it leaves or how long it is kept: no part of a version's digest."""

@@ -44,9 +44,6 @@ def function_problems(function: Function) -> Found:
     if canary is not None and canary.shield:
         what = "the canary of a function has no shield: what fails on the new version is not asked again of the old one"
         yield ("strategy", "canary", "shield"), what, "take it out, or run it as a service"
-    for name in ("concurrency", "body_mb"):
-        if function.runtime == "worker" and name in function.model_fields_set:
-            yield (name,), f"workerd does not know `{name}`: it holds for Python functions", "take it out"
 
 
 def _environment(environment: Mapping[str, str]) -> Found:

@@ -85,6 +85,10 @@ class Canary(Section):
         default=False,
         description="who met the new version stays with it, and who did not is asked again after a hold, by a cookie",
     )
+    version_key: HeaderName | None = Field(
+        default=None,
+        description="a header: the same value has the same version at any share, and moves once; others are drawn",
+    )
     by: Sign | None = Field(
         default=None, description="requests that go to the new version whatever the share, once there is one"
     )

@@ -1,4 +1,4 @@
-"""Hooks as the engine moves them (``hook:SERVICE``): a command in the version's folder, or a URL that is asked.
+"""Hooks of services and functions (``hook:NAME``) as the engine moves them: a command in its folder, or a URL.
 
 What a hook is comes from the configuration of the release the step names, so that a rollback runs the hooks of the
 version that is left and never those of another. The steps are described in ``release.strategies.hooks``.
@@ -79,7 +79,7 @@ class HookDriver:
 
     async def _hook(self, name: str, release: int, which: str) -> Hook:
         configuration = await asyncio.to_thread(self._configuration_of, release)
-        service = configuration.services.get(name)
+        service = configuration.services.get(name) or configuration.functions.get(name)
         hook = getattr(service.hooks, which, None) if service else None
         if not isinstance(hook, Hook):
             raise Unavailable(f"r{release} has no hook {which} of {name}", next="lastgood doctor")

@@ -16,7 +16,7 @@ from lastgood.config.model import Function, Health, Service
 from lastgood.effects.functions.launching import Activated, launch_function
 from lastgood.effects.instances.launch import Launch
 from lastgood.errors import Damaged, LastgoodError, Unavailable
-from lastgood.ports import ARTIFACT, Artifacts, MadeOf
+from lastgood.ports import ARTIFACT, Artifacts, Bundle, MadeOf
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
 """Of our own variables these and no others reach an instance."""
@@ -46,14 +46,10 @@ class Launches:
         """
         number = release if release is not None else self._release_with(name, digest)
         service = self._service(name, number)
-        made = self.attached(number, ARTIFACT).get(f"{ARTIFACT}:{name}")
-        if made is None:
-            raise Damaged(f"r{number} does not say what {name} runs from", next="lastgood doctor")
-        made_of = MadeOf.from_json(made)
-        bundle = self.artifacts.find(made_of.digest, made_of.seal)
+        bundle = self._bundle(name, number)
         env, secret_env = environment_of(name, service, self.resolve)
         if isinstance(service, Function):
-            version, folder = (name, digest or made_of.digest), bundle.folder
+            version, folder = (name, digest or bundle.digest), bundle.folder
             return launch_function(version, service, folder, self.functions, self.logs, env, secret_env)
         return Launch(
             service.command,
@@ -65,6 +61,12 @@ class Launches:
             service.drain_s,
             service.smoke,
         )
+
+    def beside(self, name: str, release: int) -> Launch:
+        """The folder and environment of a release's version, for a command of its own. Blocks; raises as ``launch``."""
+        service, bundle = self._service(name, release), self._bundle(name, release)
+        env, secret_env = environment_of(name, service, self.resolve)
+        return Launch((), bundle.folder, self.logs / "services", env=env, secret_env=secret_env)
 
     def why_not(self, name: str, release: int) -> str | None:
         """Why no instance of a release's version could be started now; None where one could. Blocks."""
@@ -90,6 +92,13 @@ class Launches:
         if number is None:
             raise Unavailable(f"no release has the version {digest[:12]} of {name}", next="lastgood history")
         return number
+
+    def _bundle(self, name: str, number: int) -> Bundle:
+        made = self.attached(number, ARTIFACT).get(f"{ARTIFACT}:{name}")
+        if made is None:
+            raise Damaged(f"r{number} does not say what {name} runs from", next="lastgood doctor")
+        made_of = MadeOf.from_json(made)
+        return self.artifacts.find(made_of.digest, made_of.seal)
 
     def _service(self, name: str, number: int) -> Service | Function:
         configuration = self.configuration_of(number)

@@ -1,4 +1,4 @@
-"""How requests come to one of two releases other than by lot: a preview, a header, a cookie that an answer set."""
+"""How requests come to one of two releases other than by lot: a preview, a header, a version key, a cookie of ours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lastgood.config.model import Function, Preview, Service
 from lastgood.gateway.labels import Door, Label
-from lastgood.gateway.names import PREVIEW_HEADER, open_key, stay_key
+from lastgood.gateway.names import PREVIEW_HEADER, SIDE_HEADER, open_key, stay_key
 from lastgood.gateway.outline import Outline
 
 NEW_S = 86_400
@@ -20,14 +20,21 @@ def opened(base: Label, candidate: Label, outline: Outline) -> tuple[Label, Labe
     canaries = [made for each in moving if (made := each.strategy.canary) is not None]
     doors = _preview(gateway.preview)
     doors += [Door(made.by.header.lower(), made.by.value, open_key(number)) for made in canaries if made.by]
+    stays: list[Door] = []
+    keys = tuple(sorted({made.version_key.lower() for made in canaries if made.version_key}))
+    if keys:
+        doors.append(Door(SIDE_HEADER, "new", open_key(number), drawn=True))
+        stays.append(Door(SIDE_HEADER, "old", stay_key(number), drawn=True))
     sticky = [made for made in canaries if made.sticky]
     if sticky:
         doors.append(_drawn(number, "new"))
+        stays.append(_drawn(number, "old"))
         hold_s = max(1, round(max(made.hold_s for made in sticky)))
         # Who was drawn to stay is drawn again after a hold, or the share would never grow among those who come back.
-        base = replace(base, doors=(_drawn(number, "old"),), cookie=_cookie(number, "old", hold_s))
+        base = replace(base, cookie=_cookie(number, "old", hold_s))
         candidate = replace(candidate, cookie=_cookie(number, "new", NEW_S))
-    return base, replace(candidate, doors=tuple(dict.fromkeys(doors)))
+    candidate = replace(candidate, doors=tuple(dict.fromkeys(doors)), version_keys=keys)
+    return replace(base, doors=tuple(stays)), candidate
 
 
 def _preview(preview: Preview | None) -> list[Door]:

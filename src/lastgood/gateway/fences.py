@@ -42,15 +42,19 @@ def counted(table: Table, before: Table, release: int) -> tuple[Line, ...]:
 
 def both(base: Table, candidate: Table, labels: tuple[Label, Label]) -> tuple[Line, ...]:
     """The candidate's routes fenced, the base's behind them; ``labels`` are the base's and the candidate's."""
-    asked = (*_asked_for(candidate, labels[1]), *_asked_for(base, labels[0]))
+    asked = tuple(_asked_for((candidate, labels[1]), (base, labels[0])))
     if _is_sound(base, candidate):
         return (*asked, *_merged(base, candidate, labels))
     return (*asked, *_stacked(base, candidate, labels))
 
 
-def _asked_for(table: Table, label: Label) -> Iterator[Line]:
-    """The whole table of a release for requests that come to it by a door, before all others."""
-    for door in label.doors:
+def _asked_for(*sides: tuple[Table, Label]) -> Iterator[Line]:
+    """The whole table of a release for requests that come to it by a door, before all others.
+
+    Who asks by name is heard first, and a version key before a cookie.
+    """
+    doors = [(door, table, label) for table, label in sides for door in label.doors]
+    for door, table, label in sorted(doors, key=lambda each: (each[0].drawn, each[0].header == "cookie")):
         yield from (Line(rule, label, door=door) for rule in table.rules)
         yield Line(None, label, door=door)
 

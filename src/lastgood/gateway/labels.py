@@ -49,6 +49,8 @@ class Label:
     doors: tuple[Door, ...] = ()
     cookie: str = ""
     """What its answers set while requests are drawn by lot between two releases."""
+    version_keys: tuple[str, ...] = ()
+    """Request headers whose value says, instead of the lot, which of two releases answers."""
     shields: tuple[tuple[str, str], ...] = ()
     """``(cluster, cluster with the stable version behind it)`` of the canaries that are shielded."""
 
@@ -59,10 +61,15 @@ class Label:
 
 
 def answer_filter(base: Label, candidate: Label | None) -> Resource:
-    """The filter that finds what ``/.well-known/lastgood`` is to say, on every host, before any policy."""
+    """The filter that finds what ``/.well-known/lastgood`` is to say, on every host, before any policy.
+
+    All other requests it tells their side by their version key, where the candidate has one.
+    """
     matcher = matcher_pb2.Matcher()
     on_path = _on_answer_path(matcher)
     _choose(on_path, *(_answer(label) if label else None for label in (base, candidate)), candidate=candidate)
+    if candidate and candidate.version_keys:
+        _tell_side(matcher.on_no_match.matcher.matcher_list, candidate)
     return composite(names.ANSWER, matcher)
 
 
@@ -79,6 +86,35 @@ _SAY = f"""function envoy_on_request(h)
   local release = h:headers():get("{names.ANSWER_HEADER}") or ""
   local head = {{[":status"]="200", ["content-type"]="application/json", ["cache-control"]="no-store"}}
   h:respond(head, '{{"release": "' .. release .. '"}}')
+end
+"""
+
+
+def _tell_side(matchers: Any, candidate: Label) -> None:
+    """The same share of all values of a header as of the requests, and with a larger share those and more.
+
+    The release is the seed: who is first with one is not always first.
+    """
+    for header in candidate.version_keys:
+        drawn, other = matchers.matchers.add(), matchers.matchers.add()
+        _share(drawn.predicate.single_predicate, header, candidate.release, seed=candidate.release)
+        act(drawn.on_match, _side("new"))
+        header_input(other.predicate.single_predicate.input, header)
+        there = other.predicate.single_predicate.value_match.safe_regex
+        there.google_re2.SetInParent()
+        there.regex = ".*"
+        act(other.on_match, _side("old"))
+
+
+def _side(side: str) -> Any:
+    message = lua_pb2.Lua()
+    message.default_source_code.inline_string = _SIDE % side
+    return message
+
+
+_SIDE = f"""function envoy_on_request(h)
+  h:headers():replace("{names.SIDE_HEADER}", "%s")
+  h:clearRouteCache()
 end
 """
 
@@ -120,15 +156,19 @@ def _choose(on_match: Any, base: Any, other: Any, *, candidate: Label | None) ->
         return
     matcher = on_match.matcher
     field = matcher.matcher_list.matchers.add()
-    single = field.predicate.single_predicate
-    header_input(single.input, "x-request-id")  # what is hashed: another one for each request
-    fraction = runtime_fraction_pb2.RuntimeFraction()
-    fraction.runtime_fraction.runtime_key = names.runtime_key(candidate.release)
+    _share(field.predicate.single_predicate, "x-request-id", candidate.release)  # another one for each request
+    act(field.on_match, other)
+    act(matcher.on_no_match, base)
+
+
+def _share(single: Any, header: str, release: int, seed: int = 0) -> None:
+    """Write into a predicate that the header's hash is within the release's share."""
+    header_input(single.input, header)
+    fraction = runtime_fraction_pb2.RuntimeFraction(seed=seed)
+    fraction.runtime_fraction.runtime_key = names.runtime_key(release)
     fraction.runtime_fraction.default_value.denominator = percent_pb2.FractionalPercent.MILLION
     single.custom_match.name = "share"
     single.custom_match.typed_config.CopyFrom(packed(fraction))
-    act(field.on_match, other)
-    act(matcher.on_no_match, base)
 
 
 def header_input(config: Any, header: str) -> None:

@@ -31,7 +31,7 @@ _MUTATION = _TYPE + "filters.http.header_mutation.v3.HeaderMutation"
 _LIMIT = _TYPE + "filters.http.local_ratelimit.v3.LocalRateLimit"
 _HCM = hcm_pb2.HttpConnectionManager
 _BUFFER = 1 << 20
-_OURS = (names.KEYS_HEADER, names.CLIENT_HEADER, names.PREVIEW_HEADER)
+_OURS = (names.KEYS_HEADER, names.CLIENT_HEADER, names.PREVIEW_HEADER, names.SIDE_HEADER)
 """Headers that mean something between our filters, which no client may say."""
 
 

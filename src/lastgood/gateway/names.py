@@ -12,13 +12,15 @@ ASKED = "-asked"
 """Ends the statistics' label (``r12-asked``) of requests that a header sent to a release."""
 PREVIEW_HEADER = "x-lastgood-preview"
 """Says that the host asked for the new release. Removed on arrival; the upstream sees it, and may say so too."""
+SIDE_HEADER = "x-lastgood-side"
+"""``new`` or ``old``: where the value of a version key sends the request. Removed on arrival."""
 RELEASE_HEADER = "x-lastgood-release"
 ANSWER_PATH = "/.well-known/lastgood"
 ANSWER_HEADER = "x-lastgood-answer"
 """From the filter that finds the release to the one that says it; overwritten on that path, nothing elsewhere."""
 
 # Filters of the chain, in their order. Those marked ECDS are resources of their own.
-ANSWER = "lastgood.answer"  # ECDS: finds the release that ANSWER_PATH tells
+ANSWER = "lastgood.answer"  # ECDS: finds the release that ANSWER_PATH tells, and the side of a version key
 SAY = "lastgood.say"  # answers ANSWER_PATH with it
 HOST = "lastgood.host"  # ECDS: finds the table of a host that is not written as configured
 HEADERS = "lastgood.headers"  # routes say here which keys must hold and which release they are

@@ -26,7 +26,7 @@ def version_of_function(function: Function, artifact: str) -> str:
 
 def settings_of(function: Function) -> dict[str, Any]:
     """The settings as JSON values, as they are written in a configuration."""
-    return function.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return function.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 Keep = Callable[[str, str, Mapping[str, object], MadeOf, int], object]

@@ -82,6 +82,10 @@ class Functions(Protocol):
         """
         ...
 
+    def address(self, name: str, version: str) -> str | None:
+        """The preview address that :meth:`activate` gave, as long as it leads to the version; asking wakes nobody."""
+        ...
+
     def observe(self, name: str, version: str) -> Standing:
         """How a version is now; asking wakes nobody."""
         ...

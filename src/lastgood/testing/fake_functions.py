@@ -79,7 +79,13 @@ class FakeFunctions:
         if self._standing.get((name, chosen.digest)) != "awake":
             self.started.append(chosen.digest)
         self._standing[name, chosen.digest] = "awake"
-        return f"http://functions.example/{name}/{chosen.digest}"
+        return str(self.address(name, chosen.digest))
+
+    def address(self, name: str, version: str) -> str | None:
+        """See ``ports.Functions``."""
+        chosen = self.find(name, version)
+        awake = self.observe(name, version) == "awake"
+        return f"http://functions.example/{name}/{chosen.digest}" if awake else None
 
     def observe(self, name: str, version: str) -> Standing:
         """See ``ports.Functions``."""

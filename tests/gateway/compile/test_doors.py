@@ -127,3 +127,39 @@ async def test_who_met_the_canary_stays_with_it_and_who_did_not_stays_away(world
     assert (await world.get("/", cookie="lastgood-r2=old")).text == "new", "in the end all come along"
     await world.serve(base, candidate, 0)
     assert (await world.get("/", cookie="lastgood-r2=new")).text == "old", "and so they do on the way back"
+
+
+async def test_a_version_key_keeps_its_version_and_moves_once(world: World) -> None:
+    """Whatever else the request carries; its share is that of the requests, and only grows."""
+    canary = {**CANARY, "strategy": {"canary": {"steps": ["50%"], "version_key": "X-User-Id", "sticky": True}}}
+
+    def keyed(text: str) -> Any:
+        route = {"name": "a", "match": {"host": "shop.example"}, "public": True}
+        return world.shop(
+            gateway=GATEWAY, services={"api": canary}, routes=[{**route, "respond": {"status": 200, "body": text}}]
+        )
+
+    async def on_the_new(percent: float, release: int = 1) -> set[str]:
+        await world.serve(base, candidate, percent, release=release)
+        once, again = [[await answered(x_user_id=key) for key in keys] for _ in range(2)]
+        assert once == again, "one version for one value"
+        return {key for key, text in zip(keys, once, strict=True) if text == "new"}
+
+    async def answered(**headers: str) -> str:
+        sent = {"host": "shop.example", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return (await client.get("/", headers=sent)).text
+
+    client, keys = world.client(), [f"user-{number}" for number in range(80)]
+    base, candidate = keyed("old"), keyed("new")
+    assert await on_the_new(0) == set()
+    few, more, all_of_them = await on_the_new(20), await on_the_new(60), await on_the_new(100)
+    assert few < more < all_of_them == set(keys)
+    assert 4 < len(few) < 32
+    assert 30 < len(more) < 66
+    assert await on_the_new(20) == few
+    assert await on_the_new(20, release=5) != few, "who comes first is another lot with each release"
+    await world.serve(base, candidate, 20)
+    one = next(iter(set(keys) - few))
+    both = {"x_user_id": one, "cookie": "lastgood-r2=new", "x_lastgood_side": "new"}
+    assert {await answered(**both) for _ in range(10)} == {"old"}, "the key counts"
+    assert {(await world.get("/")).text for _ in range(60)} == {"old", "new"}, "without a key it is a lot"

@@ -1,8 +1,8 @@
-"""What makes the bundle of a function ready to run, once for each version: ``...installing RUNTIME [VARIABLE...]``.
+"""What makes the bundle of a function ready to run, once for each version.
 
-Run by the store of artifacts in the folder of the bundle, with its output in the log of the build. Python: requirements
-into ``.packages``, everything compiled to bytecode, because nothing is written there later. Worker: one module, by
-esbuild.
+``...installing RUNTIME [--limited] [VARIABLE...]``, run by the store of artifacts in the folder of the bundle, with its
+output in the log of the build. Python: requirements into ``.packages``, everything compiled to bytecode, because
+nothing is written there later. Worker: one module, by esbuild.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ from lastgood.effects.functions.python_runtime import PACKAGES, REQUIREMENTS, in
 from lastgood.effects.functions.worker_build import build_worker
 from lastgood.errors import LastgoodError
 
+_LIMITED = "--limited"
+
 
 def build_argv(function: Function) -> tuple[str, ...]:
     """What prepares the bundle of a function."""
-    names = sorted(function.environment) if function.runtime == "worker" else ()
-    return (sys.executable, "-P", "-m", "lastgood.effects.functions.installing", function.runtime, *names)
+    said: list[str] = []
+    if function.runtime == "worker":
+        said = [*([_LIMITED] if function.limited else []), *sorted(function.environment)]
+    return (sys.executable, "-P", "-m", "lastgood.effects.functions.installing", function.runtime, *said)
 
 
 def install(folder: Path) -> int:
@@ -52,7 +56,8 @@ def main() -> int:
     """Returns the exit code."""
     try:
         if sys.argv[1] == "worker":
-            build_worker(Path.cwd(), tuple(sys.argv[2:]))
+            names = tuple(word for word in sys.argv[2:] if word != _LIMITED)
+            build_worker(Path.cwd(), names, limited=_LIMITED in sys.argv)
             return 0
         return install(Path.cwd())
     except LastgoodError as error:

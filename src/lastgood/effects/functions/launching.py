@@ -122,7 +122,7 @@ def order_for(version: tuple[str, str], function: Function, bundle: Path, root: 
         name,
         digest[:12],
         argv,
-        settings if is_python else {},
+        settings,
         idle_s=function.idle_s,
         start_s=function.start_s,
         memory_mb=function.memory_mb,

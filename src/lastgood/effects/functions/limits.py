@@ -18,6 +18,10 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
+LINGER_S = 2.0
+"""For how long what is beyond the limit is taken in and thrown away before its sender is told."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """``timeout_s`` from the moment a request is taken to the end of its answer, waiting for its turn included."""
@@ -50,7 +54,7 @@ class Limited:
         answer = _Answer(send)
         self.under_way += 1
         try:
-            await self._within_time(scope, _bounded(receive, self._limits.body_bytes), answer)
+            await self._within_time(scope, receive, answer)
         finally:
             self.under_way -= 1
 
@@ -60,7 +64,7 @@ class Limited:
             async with asyncio.timeout(self._limits.timeout_s):
                 async with self._turns:
                     has_turn = True
-                    await self._app(scope, receive, answer.send)
+                    await self._app(scope, _bounded(receive, self._limits.body_bytes), answer.send)
                     if not answer.started:
                         raise RuntimeError("the application returned without an answer")
         except TimeoutError:
@@ -70,6 +74,7 @@ class Limited:
                 self._stuck()
             await answer.instead(504 if has_turn else 503, "the function took too long")
         except TooLarge:
+            await _linger(receive)
             await answer.instead(413, f"a body may have {self._limits.body_bytes} bytes")
         except Exception:
             _say(f"{scope['method']} {scope['path']}: the function raised\n{traceback.format_exc()}")
@@ -114,6 +119,16 @@ def _bounded(receive: Receive, limit_bytes: int) -> Receive:
         return message
 
     return bounded
+
+
+async def _linger(receive: Receive) -> None:
+    """Take in what comes still: who is sending when the connection closes would lose the answer with it."""
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while (await receive()).get("more_body", False):
+                pass
+    except TimeoutError:
+        pass
 
 
 def _say(text: str) -> None:

@@ -94,6 +94,17 @@ class LocalFunctions:
         chosen, made_of = self._store.find(name, version)
         return f"http://127.0.0.1:{self._run(self._activate(chosen, made_of))}"
 
+    def address(self, name: str, version: str) -> str | None:
+        """See ``ports.Functions``."""
+        chosen, _ = self._store.find(name, version)
+        port = self._run(self._ports()).get((name, chosen.digest))
+        return None if port is None else f"http://127.0.0.1:{port}"
+
+    def bundle(self, name: str, version: str) -> Path:
+        """The folder that a version runs from. Raises ``Unavailable`` when it is gone."""
+        _, made_of = self._store.find(name, version)
+        return self._artifacts.find(made_of.digest, made_of.seal).folder
+
     def observe(self, name: str, version: str) -> Standing:
         """See ``ports.Functions``."""
         chosen, _ = self._store.find(name, version)

@@ -1,6 +1,6 @@
 """The versions of functions that are kept: a small file for each, beside the bundles that they run from.
 
-Written whole or not at all. Of more than ``kept`` of a name the oldest go, never one with a tag.
+Written whole or not at all. Of more than the newest one's ``keep_versions`` the oldest go, never one with a tag.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHORTEST = 4
 
 
 class VersionStore:
-    """``root/NAME/DIGEST.json``."""
+    """``root/NAME/DIGEST.json``. ``kept`` versions of a function whose settings do not say how many."""
 
     def __init__(self, root: Path, kept: int = KEPT, now_s: Callable[[], float] = time.time) -> None:
         self._root, self._kept, self._now_s = root, kept, now_s
@@ -44,7 +44,7 @@ class VersionStore:
                 name, digest, self._now_s(), dict(settings), known[0].tags if known else (), size_bytes
             )
             self._write(version, made_of)
-            for old in self.of(name)[self._kept :]:
+            for old in self.of(name)[int(str(settings.get("keep_versions", self._kept))) :]:
                 if not old.tags and old.digest != digest and not awake(old.digest):
                     (self._root / name / f"{old.digest}.json").unlink(missing_ok=True)
         return version

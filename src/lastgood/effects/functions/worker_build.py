@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from lastgood.effects.functions.worker_entry import entry
+from lastgood.effects.functions.worker_gate import GATE, MODULE
 from lastgood.effects.functions.worker_runtime import BUILT, CONFIG, CRONS, find_esbuild
 from lastgood.effects.functions.wrangler import FILES, Project, config_text, read_project
 from lastgood.errors import Refused
@@ -20,8 +21,11 @@ _NODE = (
 )
 
 
-def build_worker(folder: Path, environment: tuple[str, ...] = ()) -> None:
-    """Make ``.worker/`` in the folder of a project. Raises ``Refused`` and ``Unavailable``; tells the rest."""
+def build_worker(folder: Path, environment: tuple[str, ...] = (), *, limited: bool = False) -> None:
+    """Make ``.worker/`` in the folder of a project, with the gate if ``limited``.
+
+    Raises ``Refused`` and ``Unavailable``; tells the rest.
+    """
     file = next((name for name in FILES if (folder / name).is_file()), None)
     if file is None:
         raise Refused(f"there is none of {', '.join(FILES)}", where=str(folder.name), next="is it a Workers project?")
@@ -37,7 +41,9 @@ def build_worker(folder: Path, environment: tuple[str, ...] = ()) -> None:
         (built / CRONS).write_text(json.dumps(dict(project.crons)))
         (built / _ENTRY).write_text(entry(f"../{project.main}"))
     _bundle(folder, project, f"{BUILT}/{_ENTRY}" if project.crons else project.main)
-    (built / CONFIG).write_text(config_text(project, environment, "index.js"))
+    if limited:
+        (built / MODULE).write_text(GATE)
+    (built / CONFIG).write_text(config_text(project, environment, "index.js", limited=limited))
     if fetched:
         shutil.rmtree(folder / "node_modules")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lastgood.config.crons import of_worker
+from lastgood.effects.functions import worker_gate
 from lastgood.errors import Refused
 
 TOKEN = "LASTGOOD_CRON"  # noqa: S105 the name of a variable
@@ -29,7 +30,7 @@ _ELSEWHERE = {
     "account_id": "there is no account",
     "observability": "lastgood logs shows what it prints",
     "logpush": "lastgood logs shows what it prints",
-    "limits": "workerd bounds no time; `timeout` in lastgood.yaml ends a Worker that never returns",
+    "limits": "workerd bounds no CPU time; `timeout` in lastgood.yaml bounds an answer",
     "placement": "it runs on this machine",
     "dev": "there is no development server",
     "send_metrics": "nothing is sent",
@@ -113,8 +114,11 @@ def _plain(text: str) -> str:
     return _TRAILING.sub(lambda found: found[1] or "", without)
 
 
-def config_text(project: Project, environment: tuple[str, ...], module: str) -> str:
-    """The configuration of workerd; values of ``environment`` come from its environment when it starts."""
+def config_text(project: Project, environment: tuple[str, ...], module: str, *, limited: bool = False) -> str:
+    """The configuration of workerd; values of ``environment`` come from its environment when it starts.
+
+    ``limited``: requests come by way of the gate.
+    """
     bindings = [_binding(name, value) for name, value in sorted(project.variables.items()) if name not in environment]
     told = (*environment, TOKEN) if project.crons else environment
     bindings += [f"(name = {_text(name)}, fromEnvironment = {_text(name)})" for name in told]
@@ -129,9 +133,10 @@ const config :Workerd.Config = (
       compatibilityFlags = [{flags}],
       bindings = [{", ".join(bindings)}],
     )),
+{worker_gate.services("main") if limited else ""}\
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "{"gate" if limited else "main"}")],
 );
 """
 

@@ -50,18 +50,18 @@ def upload(
     """Make a version of what lies on the disk, committed or not. It gets no traffic.
 
     Its settings are those of lastgood.yaml. The same content again is the same version, and is not built again. Of each
-    function the newest 100 versions are kept, those with a tag beyond.
+    function as many versions are kept as its keep_versions says (100), those with a tag beyond.
     """
-    from lastgood.effects.functions.wrangler import remarks
     from lastgood.operations.function_maker import settings_of
 
     function = _configured(session, name)
     path = session.around.folder / origin if origin else session.places.root / function.source
     functions = _functions(session)
     if function.runtime == "worker" and path.is_dir():
-        for remark in remarks({file.name: file.read_bytes for file in path.iterdir() if file.is_file()}):
-            session.note(f"warning: {remark}")
+        _warn(session, path)
     made = functions.upload(name, settings_of(function), path)
+    if function.runtime == "worker" and path.is_file():
+        _warn(session, functions.bundle(name, made.digest))
     if tag is not None:
         made = functions.tag(name, made.digest, tag)
     session.give(
@@ -84,11 +84,26 @@ def show(session: Session, name: Name, version: Version = "latest") -> None:
     """One version: its settings, and how it is now beside its traffic. Wakes nobody."""
     functions = _functions(session)
     chosen = _chosen(functions, name, version)
-    standing = functions.observe(name, chosen.digest)
-    lines = [f"{name} {chosen.digest}", f"made      {_moment(chosen)}", f"preview   {standing}"]
+    standing, address = functions.observe(name, chosen.digest), functions.address(name, chosen.digest)
+    where = (
+        f"{standing} at {address}" if address else f"{standing}; lastgood function preview {name} {chosen.digest[:12]}"
+    )
+    lines = [f"{name} {chosen.digest}", f"made      {_moment(chosen)}", f"preview   {where}"]
     lines += [f"tags      {' '.join(chosen.tags)}"] if chosen.tags else []
     lines += [f"{key:<9} {said}" for key, said in sorted(chosen.settings.items())]
-    session.give({**_value(chosen), "standing": standing}, lines)
+    session.give({**_value(chosen), "standing": standing, "address": address}, lines)
+
+
+@verb(app, "preview")
+def preview(session: Session, name: Name, version: Version = "latest") -> None:
+    """Wake one version, whatever has the traffic, and say its address. Exit code 6: it does not start.
+
+    The address is of this machine and for this version alone; it leaves after two minutes without a request.
+    """
+    functions = _functions(session)
+    chosen = _chosen(functions, name, version)
+    address = functions.activate(name, chosen.digest)
+    session.give({"name": name, "version": chosen.digest, "address": address}, [address])
 
 
 @verb(app, "tag")
@@ -180,6 +195,14 @@ def logs(
 ) -> int:
     """What the versions of a function print: the last lines of each."""
     return log_pages.logs(session, f"service:{name}", False, lines)
+
+
+def _warn(session: Session, project: Path) -> None:
+    """Say what has no meaning here in a Workers project."""
+    from lastgood.effects.functions.wrangler import remarks
+
+    for remark in remarks({file.name: file.read_bytes for file in project.iterdir() if file.is_file()}):
+        session.note(f"warning: {remark}")
 
 
 def _configured(session: Session, name: str) -> Function:

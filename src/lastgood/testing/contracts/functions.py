@@ -108,7 +108,7 @@ def an_address_stays_while_it_is_awake(world: FunctionWorld) -> None:
     """Each version has one of its own."""
     one, two = world.upload("one"), world.upload("two")
     address = world.functions.activate("price", one.digest)
-    assert world.functions.activate("price", one.digest) == address
+    assert world.functions.activate("price", one.digest) == address == world.functions.address("price", one.digest)
     assert world.functions.activate("price", two.digest) != address
 
 

@@ -1,0 +1,149 @@
+"""A Worker whose limits are said keeps them as a Python function does, with the same answers."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.functions.running import Answer, Running, worker
+
+pytestmark = pytest.mark.usefixtures("workerd")
+CODE = """\
+let now = 0, most = 0;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export default {
+  async fetch(request, env, ctx) {
+    const path = new URL(request.url).pathname;
+    if (path === "/most") return new Response(String(most));
+    if (path === "/raise") throw new Error("no such price");
+    if (path === "/length") return new Response(String((await request.arrayBuffer()).byteLength));
+    if (path === "/declared") return new Response("1234", { headers: { "content-length": "4", "etag": "a" } });
+    if (path === "/webs") return new Response(null, { status: 204 });
+    if (path === "/drip") {
+      const { readable, writable } = new TransformStream();
+      ctx.waitUntil((async () => {
+        const to = writable.getWriter();
+        for (;;) { await to.write(new TextEncoder().encode("drop\\n")); await pause(50); }
+      })());
+      return new Response(readable);
+    }
+    now++;
+    most = Math.max(most, now);
+    await pause(path === "/never" ? 1e6 : 100);
+    now--;
+    return new Response("ok");
+  },
+};
+"""
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    made: list[Running] = []
+
+    def start(**said: object) -> Running:
+        (tmp_path / "wrangler.json").write_text('{"main": "main.js", "compatibility_date": "2024-01-01"}')
+        (tmp_path / "main.js").write_text(CODE)
+        made.append(worker(tmp_path, limited=True, **said))
+        return made[0]
+
+    yield start
+    for each in made:
+        each.__exit__()
+
+
+def at_once(function: Running, path: str, count: int) -> list[Answer]:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: function.request(path), range(count)))
+
+
+def test_only_so_many_at_once_and_the_others_wait_their_turn(limited: Callable[..., Running]) -> None:
+    function = limited(concurrency=2, timeout_s=20)
+    assert [each.status for each in at_once(function, "/", 12)] == [200] * 12
+    assert function.request("/most").body == b"2"
+
+
+def test_an_answer_that_does_not_come_is_given_up_and_who_gets_no_turn_is_told(limited: Callable[..., Running]) -> None:
+    function = limited(concurrency=1, timeout_s=0.6)
+    found = [(each.status, each.body) for each in at_once(function, "/never", 5)]
+    assert set(found) <= {(504, b"the function took too long\n"), (503, b"the function took too long\n")}
+    statuses = [status for status, _ in found]
+    assert 504 in statuses
+    assert 503 in statuses
+    assert "GET /never: not answered within 0.6 s" in function.said()
+    assert "GET /never: no turn within 0.6 s" in function.said()
+    assert function.request().body == b"ok", "every turn came back"
+    assert function.ask()["starts"] == 1
+
+
+def test_half_an_answer_does_not_look_whole_when_its_time_is_over(limited: Callable[..., Running]) -> None:
+    function = limited(concurrency=1, timeout_s=0.5)
+    with pytest.raises(http.client.IncompleteRead):
+        function.request("/drip")
+    assert function.request().body == b"ok", "its turn came back"
+
+
+def test_a_stream_holds_its_turn_until_it_ends_and_gives_it_back_when_its_reader_goes(
+    limited: Callable[..., Running],
+) -> None:
+    function = limited(concurrency=1, timeout_s=20)
+    with socket.create_connection(("127.0.0.1", function.port)) as reader:
+        reader.sendall(b"GET /drip HTTP/1.1\r\nhost: x\r\n\r\n")
+        while b"drop" not in reader.recv(4096):
+            pass
+        got: list[bytes] = []
+        other = threading.Thread(target=lambda: got.append(function.request().body))
+        other.start()
+        time.sleep(0.3)
+        assert got == []
+    other.join(10)
+    assert got == [b"ok"]
+
+
+def test_who_goes_while_it_waits_takes_no_turn_away(limited: Callable[..., Running]) -> None:
+    function = limited(concurrency=1, timeout_s=1)
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", function.port)) as leaving:
+            leaving.sendall(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
+            time.sleep(0.05)
+    Running.until(lambda: function.request().status == 200)
+
+
+def chunked(function: Running, size_bytes: int) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", function.port, timeout=30)
+    try:
+        pieces = iter([b"x" * 10_000] * (size_bytes // 10_000))
+        connection.request("POST", "/length", pieces, encode_chunked=True, headers={"transfer-encoding": "chunked"})
+        got = connection.getresponse()
+        return Answer(got.status, got.getheaders(), got.read())
+    finally:
+        connection.close()
+
+
+def test_a_body_beyond_the_limit_is_refused_and_one_below_is_read(limited: Callable[..., Running]) -> None:
+    function = limited(body_bytes=100_000)
+    below, beyond = function.request("/length", b"x" * 100_000), function.request("/length", b"x" * 100_001)
+    assert (below.status, below.body) == (200, b"100000")
+    assert (beyond.status, beyond.body) == (413, b"a body may have 100000 bytes\n")
+    assert chunked(function, 100_000).body == b"100000"
+    assert chunked(function, 110_000).status == 413
+    assert function.request("/length", b"x").body == b"1"
+
+
+def test_what_it_says_reaches_the_client_as_it_is(limited: Callable[..., Running]) -> None:
+    function = limited()
+    raised = function.request("/raise")
+    assert (raised.status, raised.body) == (500, b"the function failed\n")
+    assert "GET /raise: the function raised" in function.said()
+    assert "no such price" in function.said()
+    declared = function.request("/declared")
+    assert declared.body == b"1234"
+    assert {("Content-Length", "4"), ("ETag", "a")} <= set(declared.headers)
+    assert function.request("/webs").status == 204
