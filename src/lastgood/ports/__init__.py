@@ -21,6 +21,7 @@ from lastgood.ports.driver import Driver as Driver
 from lastgood.ports.functions import FunctionAnswer as FunctionAnswer
 from lastgood.ports.functions import FunctionRequest as FunctionRequest
 from lastgood.ports.functions import Functions as Functions
+from lastgood.ports.functions import FunctionTraffic as FunctionTraffic
 from lastgood.ports.functions import FunctionVersion as FunctionVersion
 from lastgood.ports.functions import Standing as Standing
 from lastgood.ports.journal import Journal as Journal

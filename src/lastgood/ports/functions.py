@@ -1,6 +1,8 @@
 """Functions where they run: immutable versions, and which of them is awake. This machine is one place, others follow.
 
-What a remote platform has to do is this and no more; ``lastgood.testing.contracts.functions`` says it as tests.
+What a remote platform has to do is this and no more; ``functions`` and ``function_traffic`` of
+``lastgood.testing.contracts`` say it as tests. Lambda has versions, an alias with a weight for a second one, and the
+state of a version; Cloudflare has versions with preview addresses, and deployments of up to two of them.
 """
 
 from __future__ import annotations
@@ -10,8 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from lastgood.errors import UsageError
+
 Standing = Literal["absent", "asleep", "starting", "awake", "failed"]
-"""``absent``: nothing of the version runs, not even what would wake it; ``asleep``: the next request starts it."""
+"""``absent``: nothing of the version runs, not even what would wake it; ``asleep``: the next request starts it.
+
+A platform that keeps all its versions ready knows ``awake`` and ``failed`` alone.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +100,33 @@ class Functions(Protocol):
     def invoke(self, name: str, version: str, request: FunctionRequest) -> FunctionAnswer:
         """Ask one version, whatever has traffic. Raises what :meth:`activate` raises, ``Failed`` without an answer."""
         ...
+
+
+class FunctionTraffic(Protocol):
+    """Which versions of a function its users meet. On this machine the gateway moves them; a remote platform does it.
+
+    Every call blocks; versions are named by their whole digests.
+    """
+
+    def shift(self, name: str, shares: Mapping[str, float]) -> None:
+        """Give all requests to one version (100) or to two (percent, together 100); harmless when it is so.
+
+        In one move: no request fails of it, and once this returned none goes to a version that was left. Raises
+        ``UsageError`` for other shares and versions that are not kept, ``Failed`` for one that does not start: then
+        nothing has moved.
+        """
+        ...
+
+    def shares(self, name: str) -> Mapping[str, float]:
+        """The percent of the requests by version as the platform has it; empty where none has any."""
+        ...
+
+    def ask(self, name: str, request: FunctionRequest) -> FunctionAnswer:
+        """Ask as its users do, whichever version is drawn. Raises ``UsageError`` where none has traffic."""
+        ...
+
+
+def refuse_odd(shares: Mapping[str, float]) -> None:
+    """Raise ``UsageError`` unless one or two versions share all requests."""
+    if not 1 <= len(shares) <= 2 or min(shares.values()) <= 0 or sum(shares.values()) != 100:
+        raise UsageError(f"{dict(shares)} are no shares", next="name one version with 100 or two with 100 together")

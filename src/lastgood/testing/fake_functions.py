@@ -10,10 +10,13 @@ from pathlib import Path
 from lastgood.config.configuration import canonical, digest_of
 from lastgood.errors import Failed, Refused, UsageError
 from lastgood.ports import FunctionAnswer, FunctionRequest, FunctionVersion, Standing
+from lastgood.ports.functions import refuse_odd
 
 
 class FakeFunctions:
-    """A version whose files contain ``cannot start`` does not start; all others answer 200 with the path.
+    """Versions, and the traffic of a platform that moves it itself.
+
+    A version whose files contain ``cannot start`` does not start; all others answer 200 with the path.
 
     ``kept`` is how many versions of a name stay. ``started`` are digests, one for each start.
     """
@@ -24,6 +27,8 @@ class FakeFunctions:
         self._versions: dict[tuple[str, str], FunctionVersion] = {}
         self._broken: set[str] = set()
         self._standing: dict[tuple[str, str], Standing] = {}
+        self._shares: dict[str, Mapping[str, float]] = {}
+        self._asked = 0
         self._moment_s = 0.0
 
     def upload(self, name: str, settings: Mapping[str, object], origin: Path) -> FunctionVersion:
@@ -94,4 +99,26 @@ class FakeFunctions:
     def invoke(self, name: str, version: str, request: FunctionRequest) -> FunctionAnswer:
         """See ``ports.Functions``."""
         self.activate(name, version)
-        return FunctionAnswer(200, (("content-type", "text/plain"),), request.path.encode(), 1.0)
+        said = (("content-type", "text/plain"), ("x-version", self.find(name, version).digest))
+        return FunctionAnswer(200, said, request.path.encode(), 1.0)
+
+    def shift(self, name: str, shares: Mapping[str, float]) -> None:
+        """See ``ports.FunctionTraffic``."""
+        refuse_odd(shares)
+        for digest in shares:
+            self.activate(name, digest)
+        self._shares[name] = dict(shares)
+
+    def shares(self, name: str) -> Mapping[str, float]:
+        """See ``ports.FunctionTraffic``."""
+        return self._shares.get(name, {})
+
+    def ask(self, name: str, request: FunctionRequest) -> FunctionAnswer:
+        """See ``ports.FunctionTraffic``; drawn in turn, so that every hundred requests keep the shares."""
+        shares = self.shares(name)
+        if not shares:
+            raise UsageError(f"{name} has no version with traffic", next="shift it to one")
+        self._asked += 37
+        first, *other = shares
+        digest = first if self._asked % 100 < shares[first] else other[0]
+        return self.invoke(name, digest, request)
