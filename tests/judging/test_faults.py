@@ -183,3 +183,14 @@ def test_nothing_healthy_is_a_veto_when_it_lasts() -> None:
 def test_what_did_not_change_is_no_reason() -> None:
     assert not Lookout({"stock": "s1"}, {"stock": "s1"}).changed
     assert Lookout(NEW, OLD).veto(seen()) == ""
+
+
+def test_a_version_that_cannot_be_gone_back_to_is_told_once_and_so_is_its_return() -> None:
+    lookout = Lookout(NEW, OLD)
+    dead, both = {"wanted_o1": 2, "healthy_o1": 0, "healthy_n1": 1}, {"wanted_o1": 2, "healthy_o1": 0, "healthy_n1": 0}
+    told = [lookout.alarm(seen(**dead)) for _ in range(LOOKS + 3)]
+    assert [said != "" for said in told] == [False] * (LOOKS - 1) + [True] + [False] * 3
+    assert "catalog: no instance of the version before is healthy, there is nothing to go back to" in told[LOOKS - 1]
+    assert "no instance of either version is healthy" in lookout.alarm(seen(**both))
+    assert lookout.alarm(seen(wanted_o1=2, healthy_o1=1, healthy_n1=1)) == "catalog: there is a way back again"
+    assert [lookout.alarm(seen(healthy_n1=1)) for _ in range(LOOKS)] == [""] * LOOKS, "one that was left is not wanted"

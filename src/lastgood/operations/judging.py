@@ -250,6 +250,8 @@ class Judging:
         if under.lookout.changed and not veto:
             await self._loop.look("service")
             veto = under.lookout.veto(self._loop.observed)
+            if alarm := under.lookout.alarm(self._loop.observed):
+                await self._note(f"r{under.subject.release}: {alarm}")
         return veto, doubts
 
     async def _rule(self, under: _Open, found: Assessment) -> None:

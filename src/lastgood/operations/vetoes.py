@@ -17,6 +17,8 @@ class Lookout:
         self._new = {name: digest for name, digest in new.items() if old.get(name) != digest}
         self._old = old
         self._empty: dict[str, int] = {}
+        self._gone: dict[str, int] = {}
+        self._alarm = ""
 
     @property
     def changed(self) -> bool:
@@ -34,7 +36,29 @@ class Lookout:
             if other is not None and not observed.value(part, f"healthy:{other}"):
                 continue
             if (failing := observed.value(part, f"failing:{digest}")) and not healthy:
-                return f"{name}: {failing}"
+                return str(failing) if str(failing).startswith(f"{name} ") else f"{name}: {failing}"
             if self._empty[name] >= LOOKS:
                 return f"{name}: none of its instances is healthy"
         return ""
+
+    def alarm(self, observed: Observed) -> str:
+        """What a person should hear of now: that there is nothing to go back to, and that there is again; once each."""
+        found = next((why for name in sorted(self._new) if (why := self._no_way_back(name, observed))), "")
+        if found == self._alarm:
+            return ""
+        before, self._alarm = self._alarm, found
+        return found or f"{before.partition(': ')[0]}: there is a way back again"
+
+    def _no_way_back(self, name: str, observed: Observed) -> str:
+        part, old = f"service:{name}", self._old.get(name)
+        gone = observed.value(part, f"wanted:{old}") and not observed.value(part, f"healthy:{old}")
+        self._gone[name] = self._gone.get(name, 0) + 1 if gone else 0
+        if self._gone[name] < LOOKS:
+            return ""
+        if not observed.value(part, f"healthy:{self._new[name]}"):
+            what = "no instance of either version is healthy, nothing moves by itself"
+            return f"{name}: {what}: lastgood logs {name}, then lastgood promote, or lastgood abort"
+        return (
+            f"{name}: no instance of the version before is healthy, there is nothing to go back to; "
+            "lastgood promote moves the other requests to the new one"
+        )
