@@ -1,13 +1,14 @@
 """Where one statement ends and the next begins."""
 
 import sqlite3
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastgood.database.migration import Dialect
-from lastgood.database.splitter import SplitError, split, tokens
+from lastgood.database.migration import Dialect, Statement
+from lastgood.database.splitter import SplitError, _split_all, split, tokens
 
 PG: Dialect = "postgresql"
 LITE: Dialect = "sqlite"
@@ -92,3 +93,20 @@ def test_tokens_lose_nothing(text: str, dialect: Dialect) -> None:
     except SplitError as error:
         wrong_line = error.line
     assert joined == text if wrong_line is None else 1 <= wrong_line <= text.count("\n") + 1
+
+
+_PIECES = st.sampled_from(
+    [*"();,.=<>-*/\\'\"$[]`\n ", "begin", "BEGIN", "end", "atomic", "create trigger", "a1", "é", "--", "/*"]
+)
+
+
+@pytest.mark.parametrize("dialect", [PG, LITE])
+@given(st.lists(_PIECES | st.sampled_from([" a", "(b)", ";", "\n"]), max_size=12).map("".join))
+def test_the_short_way_through_a_plain_text_ends_where_the_long_one_does(dialect: Dialect, text: str) -> None:
+    def outcome(how: Callable[[str, Dialect, int], list[Statement]]) -> object:
+        try:
+            return how(text, dialect, 3)
+        except SplitError as error:
+            return error.line, error.what
+
+    assert outcome(split) == outcome(_split_all)

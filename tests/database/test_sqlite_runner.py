@@ -254,6 +254,16 @@ def test_a_lock_held_for_ever_is_given_up(session: SqliteSession, tmp_path: Path
     assert up(session, history).after == "2"
 
 
+@pytest.mark.parametrize("mode", ["delete", "truncate", "persist", "wal"])
+def test_a_run_leaves_the_journal_of_sqlite_in_the_mode_it_had(
+    session: SqliteSession, tmp_path: Path, mode: str
+) -> None:
+    session.query(f"PRAGMA journal_mode = {mode}")
+    up(session, write(tmp_path / "m", BASE))
+    assert session.query("PRAGMA journal_mode") == [(mode,)]
+    assert mode not in ("delete", "wal") or not Path(session.place + "-journal").exists()
+
+
 def test_a_lock_let_go_in_time_is_waited_for(session: SqliteSession, tmp_path: Path) -> None:
     history = write(tmp_path / "m", BASE)
     up(session, history, to="1")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -30,11 +31,24 @@ def read_folder(folder: Path, dialect: Dialect, scratch: Scratch | None = None) 
 
         return render_history(folder, dialect, _given(scratch, dialect, str(folder)))
     files = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in READ:
-            with path.open("rb") as handle:  # one byte more than allowed is enough to refuse a huge file
-                files[path.relative_to(folder).as_posix()] = handle.read(LIMIT_BYTES + 1)
+    try:
+        for name in _files_below(str(folder)):
+            with open(os.path.join(folder, name), "rb") as handle:  # a byte too many is enough to refuse a huge file
+                files[name] = handle.read(LIMIT_BYTES + 1)
+    except OSError as error:
+        what, place = f"cannot be read: {error.strerror}", str(error.filename)
+        raise Unavailable(what, where=place, next="let this user read the whole folder") from None
     return read_history(files, dialect, str(folder))
+
+
+def _files_below(folder: str, below: str = "") -> Iterator[str]:
+    """Paths below a folder of what may be a migration; links to folders are not followed, as by ``rglob``."""
+    with os.scandir(os.path.join(folder, below)) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(folder, f"{below}{entry.name}/")
+            elif os.path.splitext(entry.name)[1] in READ and entry.is_file():
+                yield below + entry.name
 
 
 def _given(scratch: Scratch | None, dialect: Dialect, place: str) -> Scratch:

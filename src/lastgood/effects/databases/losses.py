@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from lastgood.database.hazards import hazards, renames
@@ -32,7 +32,9 @@ class Before:
     """What there was: every column, and the rows of the tables that the scripts say they drop or delete from."""
 
     columns: Sequence[Column]
-    rows: dict[str, int]
+    rows: Mapping[str, int]
+    empty: Set[str]
+    """Tables of those, lower case as columns have them, in which nothing stood."""
 
 
 def look_before(session: Session, scripts: Sequence[Script]) -> Before:
@@ -43,7 +45,9 @@ def look_before(session: Session, scripts: Sequence[Script]) -> Before:
         for hazard in hazards(script, session.dialect)
         if hazard.kind in ("drops table", "drops rows")
     }
-    return Before(session.columns(), {table: session.count(table) for table in sorted(named)})
+    found = session.counts(sorted(named)) if named else {}
+    empty = {name.lower() for name, rows in found.values() if not rows}
+    return Before(session.columns(), {asked: rows for asked, (_, rows) in found.items()}, empty)
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,16 @@ class Taken:
 
 
 def look_after(session: Session, before: Before, scripts: Sequence[Script], kept: Sequence[Thing] = ()) -> Taken:
-    """Columns gone by identity and by name, and tables that are still there with fewer rows; not what was ``kept``."""
+    """Columns gone by identity and by name, and tables that are still there with fewer rows.
+
+    Neither what was ``kept`` nor what stood in a table that was empty: nothing is lost with it.
+    """
     after = session.columns()
     left = {column.identity for column in after} | {(c.table.lower(), c.name.lower()) for c in after}
     gone = []
     for column in before.columns:
+        if column.table.lower() in before.empty:
+            continue
         names = {(column.table.lower(), column.name.lower())}
         if session.dialect == "sqlite":
             names.add(_renamed(*next(iter(names)), scripts))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -22,11 +22,11 @@ from lastgood.database.hazards import unquoted
 from lastgood.database.migration import Dialect, Script, Statement
 from lastgood.database.script import without_comments
 from lastgood.effects.databases.postgresql_schema import read_schema
+from lastgood.effects.databases.postgresql_tables import count_rows, count_tables, read_columns, read_rows
 from lastgood.effects.databases.session import Column, Limits, SqlFailure, Trouble
 from lastgood.errors import Conflict, Failed, Unavailable
 
 _LOCK = 0x6C617374676F6F64 >> 1
-_CONSTANT = re.compile(r"(?is)(?:'(?:[^']|'')*'|-?\(?-?\d+(?:\.\d+)?\)?|null|true|false)(?:::[\w\s.\"\[\](),]+)?")
 _BUSY = {"55P03", "40P01", "40001"}
 _TROUBLES: dict[str, Trouble] = {
     **dict.fromkeys(_BUSY, "busy"),
@@ -67,6 +67,8 @@ class PostgresqlSession:
             raise Unavailable(
                 f"cannot connect: {words}", where=self.place, next="check server, role and password"
             ) from None
+        self._waiting: list[bytes] = []
+        self._clean = self._reset_due = False
         self._watches = self._can_watch()
         self.reset()
 
@@ -83,6 +85,8 @@ class PostgresqlSession:
     def execute(self, sql: str) -> None:
         """Run one statement of a script."""
         self._go_on()
+        self._send()  # by itself: an error is the statement's own
+        self._clean = False
         self._guard(lambda: self._connection.execute(sql.encode()))
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -93,23 +97,40 @@ class PostgresqlSession:
             cursor = self._connection.execute(text.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
+        self._send()
         found: list[tuple[Any, ...]] = self._guard(call)
         return found
 
     def write(self, *statements: tuple[str, Sequence[Any]]) -> None:
-        """Run statements of our own that answer nothing, in one round trip: their values are written into the text."""
+        """Run statements of our own that answer nothing; in a transaction they wait for what is sent next.
 
-        def call() -> None:
-            cursor = psycopg.ClientCursor(self._connection)
-            texts = [cursor.mogrify(sql.replace("%", "%%").replace("?", "%s").encode(), vs) for sql, vs in statements]
-            self._connection.execute(";".join(texts).encode())
+        Their values are written into the text, so that one round trip does for all, and for the commit as well.
+        """
+        self._waiting += self._guard(lambda: [self._written(sql, values) for sql, values in statements])
+        if not self._in_transaction():
+            self._send()
 
-        self._guard(call)
+    def _written(self, sql: str, values: Sequence[Any]) -> bytes:
+        if not values:
+            return sql.encode()
+        cursor = psycopg.ClientCursor(self._connection)
+        return cursor.mogrify(sql.replace("%", "%%").replace("?", "%s").encode(), values).encode()
+
+    def _in_transaction(self) -> bool:
+        return bool(self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS)
+
+    def _send(self, last: bytes = b"") -> None:
+        """What waits, and ``last`` behind it, in one round trip. A reset that is due comes with the next BEGIN."""
+        due = self._reset() if self._reset_due else []
+        texts = [b"BEGIN", *due] if last == b"BEGIN" else [*due, *self._waiting, *([last] if last else [])]
+        self._waiting, self._reset_due = [], False
+        if texts:
+            self._guard(lambda: self._connection.execute(b";".join(texts)))
 
     def begin(self) -> None:
         """Begin a transaction."""
         self._go_on()
-        self.query("BEGIN")
+        self._send(b"BEGIN")
 
     def _go_on(self) -> None:
         if self._cancelled:
@@ -117,24 +138,32 @@ class PostgresqlSession:
 
     def commit(self) -> None:
         """Make it last."""
-        self.query("COMMIT")
+        self._send(b"COMMIT")
 
     def rollback(self) -> None:
         """Harmless when nothing has begun."""
+        self._waiting, self._clean = [], False
         if self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             self.query("ROLLBACK")
 
     def reset(self) -> None:
-        """Role, search path and all settings back to what the role has, then our time limits."""
+        """Role, search path and all settings back to what the role has, then our time limits.
+
+        Once more after a commit that only had it and our own lines behind it: that waits for the next transaction.
+        """
+        if self._clean and not self._in_transaction():
+            self._reset_due = True
+            return
+        self._waiting += self._reset()
+        self._clean = True
+        if not self._in_transaction():
+            self._send()
+
+    def _reset(self) -> list[bytes]:
         lock_ms, statement_ms = int(self.limits.lock_timeout_s * 1000), int(self.limits.statement_timeout_s * 1000)
-        self.write(
-            ("RESET SESSION AUTHORIZATION", ()),
-            ("RESET ALL", ()),
-            (f"SET lock_timeout = {lock_ms}", ()),
-            (f"SET statement_timeout = {statement_ms}", ()),
-            ("SET idle_in_transaction_session_timeout = 0", ()),
-            *([(_WATCH, ())] if self._watches else ()),
-        )
+        said = ["RESET SESSION AUTHORIZATION", "RESET ALL", f"SET lock_timeout = {lock_ms}"]
+        said += [f"SET statement_timeout = {statement_ms}", "SET idle_in_transaction_session_timeout = 0"]
+        return [text.encode() for text in (*said, *((_WATCH,) if self._watches else ()))]
 
     def _can_watch(self) -> bool:
         """Whether the server can look, while a statement runs, if its client still lives (from 14 on, on Linux)."""
@@ -190,47 +219,19 @@ class PostgresqlSession:
 
     def columns(self) -> Sequence[Column]:
         """Every column of every ordinary table; its identity is table oid and attribute number."""
-        rows = self.query(
-            "SELECT n.nspname || '.' || c.relname, a.attname, c.oid::bigint, a.attnum,"
-            " CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END"
-            " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
-            " WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped"
-            " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'lastgood')"
-            " AND n.nspname NOT LIKE 'pg!_%' ESCAPE '!'"
-        )
-        return [
-            Column(table, name, (oid, number), default if default and _CONSTANT.fullmatch(default) else None)
-            for table, name, oid, number, default in rows
-        ]
+        return read_columns(self.query)
 
-    def _table(self, table: str) -> str | None:
-        """The quoted name of a table given as ``name`` or ``schema.name``, None when there is no such."""
-        rows = self.query(
-            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.relkind IN ('r', 'p') AND (n.nspname || '.' || c.relname IN (?, lower(?))"
-            " OR (c.relname IN (?, lower(?)) AND pg_table_is_visible(c.oid)))",
-            *([table] * 4),
-        )
-        return str(rows[0][0]) if rows else None
+    def counts(self, tables: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """By the name that was asked: the table's name as columns have it, and its rows; in two round trips."""
+        return count_tables(self.query, tables)
 
     def count(self, table: str, column: Column | None = None) -> int:
         """Rows of a table, or rows in which a column says something else than its default."""
-        name = self._table(table)
-        if name is None:
-            return 0
-        where = ""
-        if column is not None:
-            quoted = '"' + column.name.replace('"', '""') + '"'
-            where = f" WHERE {quoted} IS NOT NULL"
-            if column.default:
-                where = f" WHERE {quoted}::text IS DISTINCT FROM ({column.default})::text"
-        return int(self.query(f"SELECT count(*) FROM {name}{where}")[0][0])  # noqa: S608
+        return count_rows(self.query, table, column)
 
     def rows(self, table: str, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
         """These columns of at most ``limit`` rows of a table, every value as text."""
-        listed = ", ".join('"' + name.replace('"', '""') + '"::text' for name in names)
-        return self.query(f"SELECT {listed} FROM {self._table(table)} LIMIT {int(limit)}")  # noqa: S608
+        return read_rows(self.query, table, names, limit)
 
     def settle(self, statement: Statement) -> Literal["done", "again", "unknown"]:
         """Look into the catalog for what the statement makes; an invalid index is dropped."""

@@ -68,7 +68,8 @@ class Session(Protocol):
         ...
 
     def write(self, *statements: tuple[str, Sequence[Any]]) -> None:
-        """Run statements of our own that answer nothing, ``?`` for each value, in one round trip."""
+        """Run statements of our own that answer nothing, ``?`` for each value; in a transaction at the latest with
+        what comes next, which then fails in their place."""
         ...
 
     def begin(self) -> None:
@@ -105,6 +106,10 @@ class Session(Protocol):
 
     def columns(self) -> Sequence[Column]:
         """Every column of every ordinary table, our own left out."""
+        ...
+
+    def counts(self, tables: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """By the name that was asked, for each table that is there: its name as columns have it, and its rows."""
         ...
 
     def count(self, table: str, column: Column | None = None) -> int:

@@ -13,8 +13,8 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,7 +143,24 @@ class SqliteSession:
                             next="wait for it to end and try again",
                         ) from None
                     time.sleep(0.02)
+            with self._one_journal_file():
+                yield
+
+    @contextmanager
+    def _one_journal_file(self) -> Iterator[None]:
+        """Let the file of the rollback journal stay between commits: to overwrite its head is as safe as to delete it
+        (https://sqlite.org/pragma.html#pragma_journal_mode) and a quarter of a commit cheaper. WAL stays WAL.
+        """
+        stays = False
+        with suppress(SqlFailure):  # locked: then as it is
+            if self._run("PRAGMA journal_mode") == [("delete",)]:
+                stays = self._run("PRAGMA journal_mode = PERSIST") == [("persist",)]
+        try:
             yield
+        finally:
+            with suppress(SqlFailure):  # a file that stays is empty of meaning, and the next one uses it
+                if stays and self._run("PRAGMA journal_mode") == [("persist",)]:
+                    self._run("PRAGMA journal_mode = DELETE")
 
     def _mode(self) -> int:
         """Who may open the database may take its lock, and nobody else."""
@@ -180,6 +197,12 @@ class SqliteSession:
             for table, name, default in rows
         ]
 
+    def counts(self, tables: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """By the name that was asked: the table's name as columns have it, and its rows."""
+        known = {name.lower(): name for (name,) in self._run("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        there = {table: found for table in tables if (found := known.get(table.rpartition(".")[2].lower()))}
+        return {asked: (name, self.count(name)) for asked, name in there.items()}
+
     def count(self, table: str, column: Column | None = None) -> int:
         """Rows of a table, or rows in which a column says something else than its default."""
         plain = table.rpartition(".")[2]
@@ -213,6 +236,7 @@ class SqliteSession:
         """A copy of the whole file by the backup API, which takes no lock that a writer would notice for long."""
         folder = Path(tempfile.mkdtemp(prefix="lg-scratch-"))
         copy = SqliteSession(folder / "scratch.db", self.limits, create=True)
+        copy._run("PRAGMA synchronous = OFF")  # nobody asks for it after a power failure
         try:
             if empty:
                 copy._run_scripts(scripts)
