@@ -110,14 +110,17 @@ def told(shop: MoodyShop, what: str) -> bool:
     return what in shop.ok("status").said
 
 
-def test_there_is_no_way_back_into_a_version_that_is_dead(shop: MoodyShop) -> None:
+@pytest.mark.parametrize("mood", ["sick", "crashes"])
+def test_there_is_no_way_back_into_a_version_that_is_dead(shop: MoodyShop, mood: str) -> None:
     """The old one does not start any more when the new one falls ill: nothing moves, and it is said."""
     shop.half_way()
     shop.feel(one="crashes")
     eventually(lambda: {shop.get("/visit").body for _ in range(20)}, lambda seen: "one" not in seen, within_s=30)
     eventually(lambda: told(shop, "no instance of the version before is healthy"), bool, within_s=30)
-    shop.feel(two="sick")
+    shop.feel(two=mood)
     eventually(lambda: told(shop, "no instance of either version is healthy"), bool, within_s=30)
+    if mood == "crashes":
+        eventually(lambda: shop.ok("status").said.count("ends again and again") > 1, bool, within_s=30)
     active = shop.status()["deployment"]
     assert active is not None, "it was not taken back"
     assert {event["kind"] for event in shop.ask("report", "d2")["timeline"]} & {"Judged"} == set()

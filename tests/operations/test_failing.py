@@ -44,3 +44,12 @@ def test_nothing_else_does() -> None:
     assert failing_release(State(), failing("catalog", "v2"), release_of) is None
     back = state((None, ev.Released(2, "b")), *begun(SHIFT, intent="rollback"))
     assert failing_release(back, failing("catalog", "v2"), release_of) is None, "a way back waits for nobody"
+
+
+def test_there_is_no_way_back_into_a_version_that_is_dead() -> None:
+    def old(healthy: int) -> list[Fact]:
+        said = {"wanted:v1": 2, "healthy:v1": healthy}
+        return [Fact("service:catalog", key, value, stable=False) for key, value in said.items()]
+
+    assert failing_release(baking(), [*failing("catalog", "v2"), *old(0)], release_of) is None
+    assert failing_release(baking(), [*failing("catalog", "v2"), *old(1)], release_of) is not None

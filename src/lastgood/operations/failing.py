@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from lastgood.errors import LastgoodError
@@ -20,8 +20,10 @@ LOOK_S = 0.5
 def failing_release(
     state: State, facts: Iterable[Fact], release_of: Callable[[int], Release]
 ) -> tuple[int, str, str] | None:
-    """The release on its way, or baking, of which a version fails, why, and its part; before it got requests its start
-    tells."""
+    """The release on its way, or baking, of which a version fails, why, and its part.
+
+    None before it got requests (its start tells), and where the version before is dead: nothing leads into that.
+    """
     deployment = state.deployment
     if deployment is None or deployment.plan is None or deployment.plan.goes_back or deployment.halted is not None:
         return None
@@ -30,11 +32,20 @@ def failing_release(
         return None
     versions = services_of(release_of(target))
     left = services_of(release_of(deployment.plan.source)) if deployment.plan.source else {}
-    for fact in facts:
-        name, (what, _, digest) = fact.part.partition(":")[2], fact.key.partition(":")
-        if what == "failing" and versions.get(name) == digest != left.get(name):
-            return target, str(fact.value), _part_of(name, release_of(target))
+    known = {(fact.part, fact.key): fact.value for fact in facts}
+    for part, key in known:
+        name, (what, _, digest) = part.partition(":")[2], key.partition(":")
+        if (
+            what == "failing"
+            and versions.get(name) == digest != left.get(name)
+            and not _dead(known, part, left.get(name))
+        ):
+            return target, str(known[part, key]), _part_of(name, release_of(target))
     return None
+
+
+def _dead(known: Mapping[tuple[str, str], object], part: str, digest: str | None) -> bool:
+    return bool(known.get((part, f"wanted:{digest}"))) and not known.get((part, f"healthy:{digest}"))
 
 
 def _part_of(name: str, release: Release) -> str:
