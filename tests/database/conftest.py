@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.postgresql import postgresql_server, postgresql_url
+from tests.support.postgresql import guarded_url, postgresql_server, postgresql_url
 
 from lastgood.effects.databases.opening import open_session
 from lastgood.effects.databases.session import Session
 
-__all__ = ["postgresql_server", "postgresql_url", "session"]
+__all__ = ["guarded_url", "postgresql_server", "postgresql_url", "session"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -204,9 +204,7 @@ def test_an_invalid_index_left_by_somebody_is_shown(session: PostgresqlSession, 
     assert not standing.healthy
 
 
-def test_a_read_only_role_a_wrong_password_and_no_server(
-    session: PostgresqlSession, postgresql_url: str, tmp_path: Path
-) -> None:
+def test_a_read_only_role_and_no_server(session: PostgresqlSession, postgresql_url: str, tmp_path: Path) -> None:
     history = write(tmp_path / "m", BASE)
     role = f"reader_{os.getpid()}"
     session.query(f"CREATE ROLE {role} LOGIN")

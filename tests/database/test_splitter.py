@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lastgood.database.migration import Dialect, Statement
 from lastgood.database.splitter import SplitError, _split_all, split, tokens
+from lastgood.effects.databases.sqlite_schema import _normal_tokens, normal_sql
 
 PG: Dialect = "postgresql"
 LITE: Dialect = "sqlite"
@@ -110,3 +111,14 @@ def test_the_short_way_through_a_plain_text_ends_where_the_long_one_does(dialect
             return error.line, error.what
 
     assert outcome(split) == outcome(_split_all)
+
+
+@given(st.lists(_PIECES | st.sampled_from([" a", "1.5", "0X1F", "Ab1", "#", "_a", "\t"]), max_size=12).map("".join))
+def test_the_short_way_to_the_words_of_a_schema_finds_those_of_the_long_one(text: str) -> None:
+    def outcome(how: Callable[[str], list[str]]) -> object:
+        try:
+            return how(text)
+        except SplitError as error:
+            return error.line
+
+    assert outcome(normal_sql) == outcome(_normal_tokens)

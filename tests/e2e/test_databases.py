@@ -17,11 +17,11 @@ import pytest
 
 from tests.support import processes
 from tests.support.configuration import CATALOG, route
-from tests.support.postgresql import postgresql_server, postgresql_url
+from tests.support.postgresql import PASSWORD, guarded_url, postgresql_server, postgresql_url
 from tests.support.processes import CONTROLLER, eventually
 from tests.support.shop import Done, Shop
 
-__all__ = ["postgresql_server", "postgresql_url"]
+__all__ = ["guarded_url", "postgresql_server", "postgresql_url"]
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 DATABASES = """\
 databases:
@@ -205,3 +205,32 @@ def test_a_database_server_that_does_not_answer_holds_up_no_way_back(
         assert shop.get("/orders/1").status == 404
     finally:
         os.kill(postmaster, signal.SIGCONT)
+
+
+def test_a_wrong_password_stops_what_changes_a_schema_and_stands_nowhere(shop: DatabaseShop, guarded_url: str) -> None:
+    wrong = "falsch-Wort-1379"
+    shop.ok("secret", "set", "main_url", feed=guarded_url.replace("PASS", wrong))
+    shop.write(SECOND)
+    shop.commit(shop.text(ORDERS) + DATABASES, "Orders")
+    refused = [shop.run("deploy", "--wait", "ended", *form) for form in ((), ("--json",))]
+    for done in refused:
+        assert done.code == 4, done.said
+        assert "password authentication failed" in done.said
+    assert shop.live == 1
+    assert shop.schemas() == OLD
+    said = "".join(done.said for done in refused) + shop.run("db", "status", "main").said
+    said += shop.run("status").said + shop.run("doctor").said + shop.run("history").said
+    assert wrong not in said
+    assert _files_with(shop.state, wrong) == {"secrets"}, "the store, which is its owner's alone"
+    shop.ok("secret", "set", "main_url", feed=guarded_url.replace("PASS", PASSWORD))
+    done = shop.ok("deploy", "--wait", "ended")
+    assert shop.schemas() == NEW
+    assert PASSWORD not in done.said + shop.ok("rollback", "--with-schema").said
+    assert shop.schemas() == OLD
+    assert _files_with(shop.state, PASSWORD) == {"secrets"}
+
+
+def _files_with(folder: Path, text: str) -> set[str]:
+    """The first parts of the paths below a folder of the files in which a text stands."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {path.relative_to(folder).parts[0] for path in files if text.encode() in path.read_bytes()}

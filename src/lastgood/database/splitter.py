@@ -173,12 +173,17 @@ _PLAIN = re.compile(r"(?:[\w\s(),.;=<>+*%|!:]|/(?!\*)|-(?!-))*", re.A)
 _BODY = re.compile(r"(?i)\b(?:begin|atomic)\b")
 
 
+def is_plain(text: str) -> bool:
+    """Whether it is ASCII in which nothing is quoted and nothing a comment."""
+    return bool(_PLAIN.fullmatch(text))
+
+
 def _split_plain(text: str, first_line: int) -> list[Statement] | None:
     """The same for a text in which nothing is quoted, commented or a body: most are, and tokens take ten times longer.
 
     None: it may be one of those; look at each token.
     """
-    if not _PLAIN.fullmatch(text) or _BODY.search(text):
+    if not is_plain(text) or _BODY.search(text):
         return None
     found = []
     line = first_line

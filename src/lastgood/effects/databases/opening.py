@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from lastgood.database.migration import Dialect
 from lastgood.effects.databases.session import Limits, Session
@@ -19,7 +19,7 @@ Scratch = Callable[[], AbstractContextManager[Session]]
 
 def dialect_of(url: str) -> Dialect:
     """Which kind of database a URL names."""
-    scheme = urlsplit(url).scheme.partition("+")[0]
+    scheme = url.partition("://")[0].partition("+")[0].lower() if "://" in url else ""
     if scheme in ("sqlite", "sqlite3"):
         return "sqlite"
     if scheme in ("postgres", "postgresql"):

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import conninfo
@@ -55,7 +54,7 @@ class PostgresqlSession:
     def __init__(self, url: str, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._cancelled = False
-        self._url = "postgresql" + url[url.index("://") :] if "://" in url else url
+        self._url = _unmistakable("postgresql" + url[url.index("://") :] if "://" in url else url)
         self.place = _place(self._url)
         self.url = self._url
         try:
@@ -303,10 +302,26 @@ class PostgresqlSession:
         self._connection.close()
 
 
+def _unmistakable(url: str) -> str:
+    """The same; refused where a part of an unescaped password would be taken for a host or a database, and shown."""
+    authority, _, path = url.partition("://")[2].partition("/")  # as libpq reads it
+    if authority.count("@") > 1 or "@" in path.partition("?")[0]:
+        raise Failed(
+            "the URL of the database cannot be read: an @ stands where none can be",
+            next="write what is special in a password as %40 (@), %2F (/), %3A (:), %3F (?), %23 (#), %25 (%)",
+        )
+    return url
+
+
 def _with_database(url: str, name: str) -> str:
     """The same URL with another database; drivers of other languages read URLs, not libpq's words."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"/{name}")) if parts.scheme else conninfo.make_conninfo(url, dbname=name)
+    scheme, there, rest = url.partition("://")
+    if not there:
+        return conninfo.make_conninfo(url, dbname=name)
+    authority, _, path = rest.partition("/") if "/" in rest else rest.partition("?")
+    options = path.partition("?")[2] if "/" in rest else path
+    kept = "&".join(option for option in options.split("&") if option and not option.startswith("dbname="))
+    return f"{scheme}://{authority}/{name}{'?' if kept else ''}{kept}"
 
 
 def _place(url: str) -> str:

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 
 from lastgood.database.fingerprint import Fingerprint, Item
-from lastgood.database.splitter import tokens
+from lastgood.database.splitter import is_plain, tokens
+
+_WORDS = re.compile(r"[A-Za-z_]\w*|\d[\w.]*|\S")
+"""The tokens of a plain text."""
 
 
 def quote(name: str) -> str:
@@ -19,6 +23,12 @@ def quote(name: str) -> str:
 
 def normal_sql(sql: str) -> list[str]:
     """Tokens without comments and white space; words lower case, quoted names bare where they can be."""
+    if is_plain(sql):  # most are, and it takes a tenth of the time
+        return [text if text[0].isdigit() else text.lower() for text in _WORDS.findall(sql)]
+    return _normal_tokens(sql)
+
+
+def _normal_tokens(sql: str) -> list[str]:
     found = []
     for token in tokens(sql, "sqlite"):
         if token.kind in ("space", "line", "block"):
