@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lastgood.errors import Refused, UsageError
-from lastgood.release.release import Release, changed_parts, same, same_content
+from lastgood.release.release import Release, changed_parts, same_content
 from lastgood.release.state import State
 
 ReleaseOf = Callable[[int], Release]
@@ -142,6 +142,6 @@ def content_to_quarantine(bad: Release, good: Release | None, part: str = "") ->
 def equal_before(state: State, parts: Mapping[str, str], release_of: ReleaseOf) -> int | None:
     """The newest earlier release with exactly this content."""
     for number in reversed(state.releases):
-        if same(release_of(number).parts, parts):
+        if release_of(number).parts == parts:
             return number
     return None

@@ -70,9 +70,4 @@ def only_schema(one: Release, other: Release) -> bool:
 
 def same_content(one: Release, other: Release) -> bool:
     """Whether every part is the same, in the same number of instances."""
-    return same(one.parts, other.parts) and same(one.instances, other.instances)
-
-
-def same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
-    """Whether two mappings hold the same; the first difference is enough, for thousands of releases are compared."""
-    return len(one) == len(other) and all(other.get(key) == value for key, value in one.items())
+    return one.parts == other.parts and one.instances == other.instances
