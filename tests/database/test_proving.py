@@ -211,3 +211,54 @@ def test_going_up_again_must_give_the_same_schema(pg: PostgresqlSession, tmp_pat
     assert proof is not None
     assert proof.verdict == "broken"
     assert "after going up again, table public.p is missing" in proof.reasons
+
+
+ALONE = {
+    "1_t.up.sql": "CREATE TABLE t (a int, b int); CREATE TYPE mood AS ENUM ('sad')",
+    "1_t.down.sql": "DROP TABLE t; DROP TYPE mood",
+    "2_i.up.sql": "ALTER TABLE t ADD c int; CREATE INDEX CONCURRENTLY i ON t (b); VACUUM t; ANALYZE t",
+    "2_i.down.sql": "DROP INDEX CONCURRENTLY i; ALTER TABLE t DROP c",
+    "3_r.up.sql": "REINDEX INDEX CONCURRENTLY i; CREATE UNIQUE INDEX CONCURRENTLY u ON t (a)",
+    "3_r.down.sql": "DROP INDEX CONCURRENTLY u",
+    "4_m.up.sql": "ALTER TYPE mood ADD VALUE 'glad'; CREATE TABLE m (x mood DEFAULT 'glad')",
+    "4_m.down.sql": "DROP TABLE m; ALTER TYPE mood RENAME TO old; CREATE TYPE mood AS ENUM ('sad'); DROP TYPE old",
+}
+
+
+def test_scripts_that_no_transaction_can_hold_are_proven_on_postgresql(pg: PostgresqlSession, tmp_path: Path) -> None:
+    history = write(tmp_path / "m", pg, ALONE)
+    assert [migration.up.transactional for migration in history.migrations] == [True, False, False, False]
+    up(pg, history, to="1")
+    pg.query("INSERT INTO t SELECT i, i % 3 FROM generate_series(1, 50) i")
+    whole = prove_pending(pg, history)
+    assert whole is not None
+    assert (whole.verdict, whole.versions, whole.reasons) == ("exact", ("2", "3", "4"), ())
+    assert [proof.verdict for proof in prove_history(pg, history)] == ["exact"] * 4
+    up(pg, history)  # and with them applied, the copy is built by the same scripts
+    later = {**ALONE, "5_d.up.sql": "DROP INDEX CONCURRENTLY u", "5_d.down.sql": "CREATE INDEX CONCURRENTLY u ON t (a)"}
+    proof = prove_pending(pg, write(tmp_path / "m", pg, later))
+    assert proof is not None
+    assert proof.verdict == "broken", "the index was unique"
+    assert any("index public.t.u changed" in reason or "u changed from" in reason for reason in proof.reasons)
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"2_i.down.sql": "DROP INDEX CONCURRENTLY nothing"}, "the way back fails"),
+        ({"2_i.down.sql": "DROP INDEX CONCURRENTLY i"}, "column public.t.c is left over"),
+        ({"2_i.up.sql": "ALTER TABLE t ADD c int; CREATE UNIQUE INDEX CONCURRENTLY i ON t (b)"}, "the way up fails"),
+    ],
+)
+def test_of_a_script_without_a_transaction_the_fault_is_found_with_its_place(
+    pg: PostgresqlSession, tmp_path: Path, files: dict[str, str], reason: str
+) -> None:
+    two = {name: sql for name, sql in ALONE.items() if name < "3"}
+    up(pg, write(tmp_path / "m", pg, two), to="1")
+    pg.query("INSERT INTO t VALUES (1, 1), (2, 1)")
+    proof = prove_pending(pg, write(tmp_path / "m", pg, {**two, **files}))
+    assert proof is not None
+    assert proof.verdict == "broken"
+    assert any(reason in said for said in proof.reasons), proof.reasons
+    assert "c" not in {column.name for column in pg.columns()}
+    assert pg.query("SELECT datname FROM pg_database WHERE datname LIKE 'lastgood%'") == []

@@ -207,6 +207,54 @@ def test_a_database_server_that_does_not_answer_holds_up_no_way_back(
         os.kill(postmaster, signal.SIGCONT)
 
 
+def test_what_a_rollback_takes_away_is_kept_by_its_keys_and_attached_again(shop: DatabaseShop) -> None:
+    managed = DATABASES.replace(" }", ", keep_dropped: true }")
+    born = {
+        "main/0004_tags": ("CREATE TABLE tags (goods integer PRIMARY KEY, tag text)", "DROP TABLE tags"),
+        "notes/3_tags": ("CREATE TABLE tags (note integer PRIMARY KEY, tag text)", "DROP TABLE tags"),
+    }
+    wide = {name: scripts for name, scripts in SECOND.items() if name != "main/0003_index"}
+    shop.write({**wide, **born})
+    shop.deploy(shop.text(ORDERS) + managed, "Prices, stars and tags")
+    notes = shop.root / "data/notes.db"
+
+    def lite(statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(notes, isolation_level=None)) as raw:
+            return raw.execute(statement).fetchall()
+
+    shop.sql("INSERT INTO goods (id, name, price) VALUES (1, 'a', 10), (2, 'b', NULL), (3, 'c', 30), (4, 'd', 40)")
+    shop.sql("INSERT INTO tags VALUES (1, 'new'), (4, 'old')")
+    lite("INSERT INTO notes (rowid, body, stars) VALUES (1, 'a', 5), (2, 'b', 3), (3, 'c', NULL)")
+    lite("INSERT INTO tags VALUES (1, 'read')")
+    back = shop.ok("rollback", "--with-schema", "-m", "prices are wrong")
+    assert "LOSES" not in back.said
+    seen = tuple([name for name in names if not name.startswith("lastgood_kept_")] for names in shop.schemas())
+    assert seen == OLD, "for the application, which knows nothing of what is kept"
+    kept = "SELECT of_table, of_column, release FROM lastgood{}aside ORDER BY 1, 2"
+    assert {(table.rpartition(".")[2], column, release) for table, column, release in shop.sql(kept.format("."))} == {
+        ("goods", "price", "r1"),
+        ("tags", "", "r1"),
+    }
+    assert lite(kept.format("_")) == [("notes", "stars", "r1"), ("tags", "", "r1")]
+    shop.sql("DELETE FROM goods WHERE id = 3")  # the application before goes on meanwhile, and knows nothing of it
+    shop.sql("UPDATE goods SET name = 'D' WHERE id = 4")
+    shop.sql("INSERT INTO goods (id, name) VALUES (9, 'n')")
+    lite("DELETE FROM notes WHERE rowid = 2")
+    lite("INSERT INTO notes (rowid, body) VALUES (9, 'n')")
+    shop.write({**wide, **born})  # the revert commit took them out
+    shop.deploy(shop.text(ORDERS) + managed, "Again", "--force", "-m", "mended")
+    assert shop.schemas() == NEW
+    assert shop.sql("SELECT id, name, price FROM goods ORDER BY id") == [
+        (1, "a", 10),
+        (2, "b", None),
+        (4, "D", 40),
+        (9, "n", None),
+    ]
+    assert shop.sql("SELECT * FROM tags ORDER BY 1") == [(1, "new"), (4, "old")]
+    assert lite("SELECT rowid, body, stars FROM notes ORDER BY 1") == [(1, "a", 5), (3, "c", None), (9, "n", None)]
+    assert lite("SELECT * FROM tags") == [(1, "read")]
+
+
 def test_a_wrong_password_stops_what_changes_a_schema_and_stands_nowhere(shop: DatabaseShop, guarded_url: str) -> None:
     wrong = "falsch-Wort-1379"
     shop.ok("secret", "set", "main_url", feed=guarded_url.replace("PASS", wrong))

@@ -302,6 +302,20 @@ async def test_what_a_down_puts_aside_is_no_loss_of_the_rows_beside_it(site: Sit
     assert site.sql("SELECT id, price FROM goods") == [(1, 7)], "and comes back with its values"
 
 
+async def test_the_release_that_is_left_may_be_the_first_that_keeps(site: Site) -> None:
+    await site.deploy(ONE)
+    site.sql("INSERT INTO goods DEFAULT VALUES")
+    site.section = KEPT_SECTION
+    await site.deploy(TWO, "/two")
+    site.sql("UPDATE goods SET price = 7")
+    assert (await site.shop.verbs.plan_rollback(replace(BACK, with_schema=True)))["loses"] == []
+    await site.back(replace(BACK, with_schema=True))
+    assert site.shop.state.live == 1
+    assert "price" not in site.columns()
+    await site.deploy(TWO, "/three")
+    assert site.sql("SELECT id, price FROM goods") == [(1, 7)]
+
+
 async def test_what_is_kept_goes_for_good_when_no_kept_release_needs_it(site: Site) -> None:
     site.section = KEPT_SECTION
     await site.deploy(TWO)

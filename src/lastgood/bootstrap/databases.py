@@ -57,8 +57,8 @@ def make_database_driver(
         return stored_history(configurations, int(step.args["release"]), step.part.partition(":")[2])
 
     def keeps_dropped(step: Step) -> bool:
-        live = live_now(loop().state)
-        numbers = [int(step.args["release"]), *([live] if live is not None else [])]
+        state = loop().state  # on the way back the release that is left may be the only one that says so
+        numbers = [n for n in (int(step.args["release"]), live_now(state), leaving_now(state)) if n is not None]
         return keeps(configurations, step.part.partition(":")[2], *numbers)
 
     return DatabasesDriver(lambda: sorted(references()), open_named, history, keeps_dropped)
