@@ -58,3 +58,15 @@ def test_where_all_are_frozen_all_are_restarted(shop: ServiceShop) -> None:
     with shop.visited() as load:
         eventually(lambda: len(load.answers), lambda count: count > 50, within_s=30)
     assert set(bodies(load)) == {"one"}
+
+
+def test_a_service_that_is_away_is_told_of_once_and_so_is_its_return(shop: ServiceShop) -> None:
+    """While nothing is deployed: nobody looks at the screen then."""
+    shop.open_with("one")
+    eventually(lambda: shop.status()["deployment"], lambda deployment: deployment is None, within_s=30)
+    for pid in shop.pids().values():
+        os.kill(pid, signal.SIGSTOP)
+    away = "catalog: none of its instances is healthy"
+    eventually(lambda: shop.ok("status").said, lambda said: away in said, within_s=60)
+    eventually(lambda: shop.ok("status").said, lambda said: "catalog: instances are healthy again" in said, within_s=60)
+    assert sum(away in line for line in shop.ok("status").said.splitlines()) <= 1

@@ -38,6 +38,7 @@ from lastgood.operations.drilling import keep_drilling
 from lastgood.operations.failing import watch_failing
 from lastgood.operations.follow import follow
 from lastgood.operations.loop import Loop
+from lastgood.operations.outages import watch_outages
 from lastgood.operations.verbs import Verbs
 from lastgood.settings import Places, find_places, prepare
 
@@ -115,6 +116,7 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
         keep_drilling(made.loop, made.clock),
         made.services.watch(),
         watch_failing(made.loop, made.services.observe),
+        watch_outages(made.loop, made.services.observe),
         keep_collecting(
             made.loop,
             made.configurations,
