@@ -18,11 +18,14 @@ from lastgood.effects.envoy.binary import find_envoy
 from lastgood.effects.envoy.bootstrap import Proxy, argv, bootstrap
 from lastgood.effects.envoy.counters import confirm_silent, read_counts
 from lastgood.effects.envoy.fleet import Fleet
+from lastgood.effects.envoy.proxies import EnvoyProxies
 from lastgood.effects.envoy.server import AdsServer
 from lastgood.effects.envoy.wire import METHOD, SERVICE
 from lastgood.errors import Conflict, Unavailable
+from lastgood.gateway.runtime import runtime_resource
 from tests.envoy.handmade import world
 from tests.envoy.machines import Machine, until
+from tests.envoy.test_compiled import compiler
 
 # --- binary ----------------------------------------------------------------------------------------------------------
 
@@ -172,3 +175,19 @@ async def test_garbage_on_the_socket_ends_that_stream_only(machine: Machine, mes
     assert problem.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert fleet.states() == ()
     await server.stop()
+
+
+async def test_nothing_of_a_stream_is_left_when_the_proxies_are_let_go(machine: Machine) -> None:
+    """gRPC prints a traceback for each of its tasks that the end of the event loop cancels."""
+    proxies = EnvoyProxies([machine.proxy("one")], compiler(), runtime=runtime_resource)
+    await proxies.start()
+    await machine.envoy("one")
+    await proxies.fleet.connected(10)
+    before = [task for task in asyncio.all_tasks() if "rpc" in name_of(task)]
+    await proxies.stop()
+    assert before
+    assert [name for task in asyncio.all_tasks() if "rpc" in (name := name_of(task)) or name == "_write"] == []
+
+
+def name_of(task: asyncio.Task[object]) -> str:
+    return str(getattr(task.get_coro(), "__qualname__", ""))

@@ -128,7 +128,7 @@ class AdsServer:
 async def _calls_ended(limit_s: float) -> None:
     """Wait for what gRPC itself runs for each stream: cancelled by the end of the event loop, it prints a traceback."""
     deadline_s = asyncio.get_running_loop().time() + limit_s
-    while any("_schedule_rpc_coro" in repr(task.get_coro()) for task in asyncio.all_tasks()):
+    while any("_schedule_rpc_coro" in getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()):
         if asyncio.get_running_loop().time() > deadline_s:
             return
         await asyncio.sleep(0.005)
