@@ -101,6 +101,7 @@ def test_what_was_written_is_read_back_from_the_journal() -> None:
         (shop(service('environment: { "A B": "x" }')), 6, "'A B' is no name of a variable"),
         (shop(service('environment: { KEY: "env:KEY" }')), 6, "env: is not looked up here"),
         (shop(service('environment: { KEY: "file:/run/key" }')), 6, "file: is not looked up here"),
+        (shop(service("health: { tcp: false }")), 6, "`tcp: false` says nothing"),
     ],
 )
 def test_what_is_refused(text: str, line: int, said: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lastgood.errors import ConfigError, Refused, Unavailable, UsageError
+from lastgood.interfaces.cli.deploy import begun
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.rollback import RollbackAsk
 from lastgood.release import events as ev
@@ -142,6 +143,22 @@ async def test_a_plan_that_was_shown_is_refused_when_what_it_was_made_for_change
         with pytest.raises(Refused, match="has changed since"):
             await shop.verbs.deploy("HEAD", DeployAsk(by="test", basis=basis))
         assert shop.state.live == 3
+
+
+async def test_what_a_deployment_ends_is_said_before_and_when_it_begins() -> None:
+    async with controlled() as shop:
+        shop.commit("/one", "one", bake="10m")
+        assert (await shop.verbs.deploy("HEAD", ME))["ends"] is None
+        await shop.until(
+            lambda state: state.live == 1 or "bake" in (state.deployment.progress if state.deployment else ())
+        )
+        shop.commit("/two", "two", bake="10m")
+        ends = {"deployment": 1, "release": 1, "undecided": True}
+        assert (await shop.verbs.plan_deploy("HEAD"))["ends"] == ends
+        answer = await shop.verbs.deploy("HEAD", ME)
+        assert answer["ends"] == ends
+        told = begun({**answer, "deployment": 2})
+        assert "d1, to r1, ends with it: its bake is not over, r1 stays undecided" in told
 
 
 async def test_a_plan_changes_nothing() -> None:

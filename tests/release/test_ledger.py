@@ -79,6 +79,12 @@ def test_what_names_nothing_is_said_to(text: str) -> None:
         target(text, lived(1, 2))
 
 
+def test_how_many_there_are_before_it_is_said() -> None:
+    for text, said in (("r1~1", "there is no release before r1"), ("r2~2", "there is one release before r2")):
+        with pytest.raises(UsageError, match=said):
+            target(text, lived(1, 2))
+
+
 def test_the_release_a_rollback_leaves_is_the_one_on_its_way() -> None:
     assert leaving_now(state(*begun(source=1, target=2))) == 2
     assert leaving_now(lived(1, 2)) == 2

@@ -22,6 +22,10 @@ def tracked(*patterns: str) -> list[Path]:
     return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
 
 
+ROOM = {".gitignore", ".ci", "Makefile", "pyproject.toml", "requirements.lock", "LICENSE"}
+ROOM |= {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
+ROOM |= {"src", "tests", "docs", "examples", "benchmarks", "tools"}
+"""All that may lie at the root: what a newcomer reads first."""
 SOURCES = tracked("src/*.py")
 TESTS = tracked("tests/*.py")
 
@@ -43,6 +47,10 @@ def test_tests_use_fakes_and_patch_nothing(path: Path) -> None:
     if path == Path(__file__):
         return
     assert not re.search(r"mock\.patch|monkeypatch\.setattr|unittest\.mock", path.read_text())
+
+
+def test_nothing_lies_about_at_the_root() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in tracked()} <= ROOM
 
 
 def test_every_package_folder_is_used() -> None:

@@ -258,6 +258,8 @@ class InstanceHealth(Health):
     def _one_way(self) -> InstanceHealth:
         if (self.tcp or self.command) and ("path" in self.model_fields_set or (self.tcp and self.command)):
             raise ValueError("one of path, tcp and command is needed, not several")
+        if "tcp" in self.model_fields_set and not self.tcp:
+            raise ValueError("`tcp: false` says nothing: take it out, and name a path or a command")
         return self
 
 

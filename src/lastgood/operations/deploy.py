@@ -110,7 +110,8 @@ def deploy(
         events += [(None, ev.Held(part, release.number, ask.why, lifted=True)) for part in sorted(view.state.held)]
     if ask.force and held is not None:
         events.append((None, ev.Quarantined(release.number, release.parts, f"forced: {ask.why}", lifted=True)))
-    answer = {"release": release.number, "deployment": number, "same_as": earlier if back else None}
+    told = {"same_as": earlier if back else None, "ends": ended_by(view.state)}
+    answer = {"release": release.number, "deployment": number, **told}
     return Outcome(tuple(events), answer)
 
 
@@ -243,6 +244,15 @@ def is_at_ease(deployment: Deployment) -> bool:
 def _is_started(deployment: Deployment, step: str) -> bool:
     progress = deployment.progress.get(step)
     return progress is not None and progress.phase == "started"
+
+
+def ended_by(state: State) -> dict[str, Any] | None:
+    """What another deployment would end by taking over; whether that leaves its release undecided."""
+    active = state.deployment
+    if active is None:
+        return None
+    target = active.plan.target if active.plan else active.asked.target
+    return {"deployment": active.number, "release": target, "undecided": state.verdict(target).name == "baking"}
 
 
 def supersede(state: State, by: int) -> Iterator[tuple[int | None, ev.Body]]:

@@ -103,7 +103,9 @@ def plan_rollback(ask: RollbackAsk, view: View, commit: CommitOf) -> Planned:
     active = view.state.deployment
     if same_content(source, target):
         if active is None or active.plan is None or not active.plan.goes_back:
-            raise Refused(f"r{target.number} is what is live", next="lastgood history")
+            same = target.number == source.number
+            what = "is what is live" if same else f"has the content of r{source.number}, which is live"
+            raise Refused(f"r{target.number} {what}", next="lastgood history")
         source = view.release_of(active.plan.target)  # a change of mind: what was to be reached is left now
     if ask.basis is not None and ask.basis != view.observed.basis():
         raise Refused("the system has changed since that plan was made", next="lastgood plan rollback")

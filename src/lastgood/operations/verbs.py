@@ -17,7 +17,7 @@ from lastgood.operations.back import WayBackAsked
 from lastgood.operations.comparisons import Comparisons, Side, differences, side_of
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import Schemas
-from lastgood.operations.deploy import DeployAsk, Draft, deploy, is_at_ease
+from lastgood.operations.deploy import DeployAsk, Draft, deploy, ended_by, is_at_ease
 from lastgood.operations.drafting import Drafted, Drafting
 from lastgood.operations.drilling import DrillAsk, last_drill, where_to
 from lastgood.operations.drilling import begin as begin_drill
@@ -146,6 +146,7 @@ class Verbs:
         held = held_by(view.state, _as_release(drafted.draft))
         basis = view.observed.basis()
         told = {"held_by": held, "live": live, "basis": basis, "restarts": self._restarts(drafted)}
+        told["ends"] = ended_by(view.state)
         told["forecast"] = await asyncio.to_thread(self._forecast, drafted.configuration)
         return {"changes": changes, **told, **reporting.drafted(drafted)}
 

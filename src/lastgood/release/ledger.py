@@ -115,10 +115,11 @@ def resolve_target(
 def _nth_before(state: State, number: int, back: int) -> int:
     if number not in state.releases:
         raise UsageError(f"there is no release r{number}", next="lastgood history")
-    at = state.releases.index(number) - back
-    if at < 0:
-        raise UsageError(f"there are not {back} releases before r{number}", next="lastgood history")
-    return state.releases[at]
+    before = state.releases.index(number)
+    if before < back:
+        there = {0: "is no release", 1: "is one release"}.get(before, f"are {before} releases")
+        raise UsageError(f"there {there} before r{number}", next="lastgood history")
+    return state.releases[before - back]
 
 
 def held_by(state: State, release: Release) -> int | None:

@@ -84,6 +84,7 @@ def begun(answer: Mapping[str, Any]) -> list[str]:
     if answer["deployment"] is None:
         return lines
     lines.append(f"d{answer['deployment']}: deploying r{answer['release']}, {render_changes.revision(answer)}")
+    lines += render_changes.ends(answer)
     if answer.get("same_as") is not None:
         lines.append(f"its content is that of r{answer['same_as']}, which is good: it needs no trial")
     nothing = "" if answer.get("restarts") else "  what it serves is not different"

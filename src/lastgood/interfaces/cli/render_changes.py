@@ -47,3 +47,12 @@ def revision(answer: Mapping[str, Any]) -> str:
     """``1a2b3c4d5e6f "Raise the limit" (main)``."""
     branch = f" ({answer['branch']})" if answer.get("branch") else ""
     return f'{str(answer.get("revision") or "")[:12]} "{answer.get("subject") or ""}"{branch}'
+
+
+def ends(found: Mapping[str, Any]) -> list[str]:
+    """What is under way and is ended by a deployment."""
+    one = found.get("ends")
+    if one is None:
+        return []
+    open_ = f": its bake is not over, r{one['release']} stays undecided" if one["undecided"] else ""
+    return [f"d{one['deployment']}, to r{one['release']}, ends with it{open_}"]

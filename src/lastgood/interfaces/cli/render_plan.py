@@ -55,6 +55,7 @@ def way_forward(found: Mapping[str, Any]) -> list[str]:
         *render_changes.changes(found["changes"], _nothing(found)),
         *render_changes.restarts(found),
         *render_changes.revision_notes(found),
+        *render_changes.ends(found),
     ]
     if found.get("forecast"):
         lines.append(found["forecast"])
