@@ -145,7 +145,7 @@ class Verbs:
         changes = [reporting.change(one) for one in self.comparisons.with_draft(live, drafted)]
         held = held_by(view.state, _as_release(drafted.draft))
         basis = view.observed.basis()
-        told = {"held_by": held, "live": live, "basis": basis, "restarts": self._restarts(drafted)}
+        told: dict[str, Any] = {"held_by": held, "live": live, "basis": basis, "restarts": self._restarts(drafted)}
         told["ends"] = ended_by(view.state)
         told["forecast"] = await asyncio.to_thread(self._forecast, drafted.configuration)
         return {"changes": changes, **told, **reporting.drafted(drafted)}
