@@ -137,6 +137,19 @@ def test_report() -> None:
     )
 
 
+def test_report_of_a_way_back_shows_the_way_forward_first() -> None:
+    steps = [recorded.step("bake", "bake", "bake r13 for 600 s", "left"), recorded.step("settle", "serve", "settle")]
+    forward = {"intent": "deploy", "target": 13, "replanned": None, "steps": steps}
+    found = recorded.report(recorded.went_back(replanned="r13 is bad"), replaced=[forward])
+    assert lines(render_report.text(found)).startswith(
+        'd32: rollback r13 -> r12, by ann (cli), 2026-03-01 12:00:05Z: "slow"\n'
+        "  left  bake r13 for 600 s\n"
+        "  -     settle\n"
+        "  going to r12 instead: r13 is bad\n"
+        "  ok  shift all requests to r12        3.1 ms\n"
+    )
+
+
 def test_report_as_markdown_quotes_what_users_wrote() -> None:
     found = recorded.report(recorded.went_back(why="`rm` | <b>\n# no"), changes=[])
     told = lines(render_report.markdown(found))

@@ -8,6 +8,7 @@ import pytest
 
 from lastgood.operations.reporting import moment
 from lastgood.stamp import Stamp
+from tests.judging.court import court
 from tests.operations.golden import FOLDER, rendered, told
 
 Pages = dict[str, Any]
@@ -55,3 +56,23 @@ def test_moments_are_in_utc_with_milliseconds() -> None:
 
 def test_what_is_over_has_no_time_left(pages: Pages) -> None:
     assert not [step for step in pages["report"]["steps"] if "left_s" in step]
+
+
+async def test_a_report_of_what_went_back_has_the_way_forward_too() -> None:
+    """What was under way when the judge spoke did not end: it was left."""
+    async with court() as it:
+        await it.second()
+        await it.seconds(15, fails=0.5)
+        await it.made.until(lambda state: state.deployment is None and state.live == 1)
+        report = it.made.verbs.report("d2")
+        (forward,) = report["replaced"]
+        assert (forward["intent"], forward["target"], forward["replanned"]) == ("deploy", 2, None)
+        phases = {step["id"]: step["phase"] for step in forward["steps"]}
+        assert phases["shift"] == "ended"
+        assert "left" in phases.values()
+        assert list(phases.values())[-1] == "waits", "what had not begun then has not begun since"
+        assert not [step for step in forward["steps"] if "left_s" in step]
+        assert report["intent"] == "retreat"
+        assert {step["phase"] for step in report["steps"]} == {"ended"}
+        assert report["replanned"]
+        assert it.made.verbs.report("d1")["replaced"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from lastgood.release.engine import confirm_left_s, watched_s
 from lastgood.release.ledger import held_by, known_good_ones, live_now
 from lastgood.release.plan import Plan
 from lastgood.release.release import Release
-from lastgood.release.state import Carried, Deployment
+from lastgood.release.state import Carried, Deployment, replaced_plans
 from lastgood.release.step import Step
 
 
@@ -253,8 +254,10 @@ def way_back(
 
 def report(found: Deployment, events: Iterable[ev.Event], changes: Iterable[Change], view: View) -> dict[str, Any]:
     """Everything that is known of a deployment: what changed, what happened when, and its proof."""
+    events = list(events)
     return {
         **deployment(found, view),
+        "replaced": [_replaced(carried, found, view) for carried in replaced_plans(found, events)],
         "changes": [change(one) for one in changes],
         "left": _left(found),
         "timeline": [
@@ -263,6 +266,16 @@ def report(found: Deployment, events: Iterable[ev.Event], changes: Iterable[Chan
             if event.body != ev.Doubted("")
         ],
     }
+
+
+def _replaced(carried: Carried, found: Deployment, view: View) -> dict[str, Any]:
+    """A plan that another one took over from; what was under way then is ``left``."""
+    then = replace(found, plan=carried.plan, progress=carried.progress)
+    shown = [{**step, "phase": "left" if step["phase"] == "started" else step["phase"]} for step in steps(then, view)]
+    for step in shown:
+        step.pop("left_s", None)
+    plan = carried.plan
+    return {"intent": plan.intent, "target": plan.target, "replanned": carried.replanned or None, "steps": shown}
 
 
 def _left(found: Deployment) -> dict[str, Any] | None:

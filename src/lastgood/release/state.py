@@ -266,6 +266,19 @@ def _advanced(deployment: Deployment, event: ev.Event) -> Deployment:
     return deployment
 
 
+def replaced_plans(deployment: Deployment, events: Iterable[ev.Event]) -> tuple[Carried, ...]:
+    """The plans of a deployment that another one replaced, in their order, each with what became of its steps.
+
+    ``events`` are all that the journal has of it.
+    """
+    now, found = replace(deployment, plan=None, progress={}, replanned=""), list[Carried]()
+    for event in events:
+        if isinstance(event.body, ev.Planned) and now.plan is not None:
+            found.append(Carried(now.plan, now.progress, now.replanned))
+        now = _advanced(now, event)
+    return tuple(found)
+
+
 def _shifted_by(deployment: Deployment, plan: Plan) -> Carried | None:
     before = deployment.plan
     if before is None or before.target != plan.target or not (before.goes_back and plan.goes_back):

@@ -70,8 +70,9 @@ def deployment(found: Mapping[str, Any]) -> list[str]:
         f"d{found['deployment']}: {found['intent']} {name(found['from'])} -> {name(found['asked'])}, "
         f"by {found['by']}, {moment(found['at'])}{why}"
     ]
-    if found["replanned"]:
-        lines.append(f"  going to {name(found['target'])} instead: {found['replanned']}")
+    for plan in found.get("replaced", ()):
+        lines += [*_instead(plan), *columns([_step(step) for step in plan["steps"]], indent="  ")]
+    lines += _instead(found)
     if found.get("paused"):
         lines.append("  paused: nothing moves on until lastgood resume")
     elif found.get("doubt") and any(step["verb"] == "hold" and step["phase"] == "started" for step in found["steps"]):
@@ -81,6 +82,10 @@ def deployment(found: Mapping[str, Any]) -> list[str]:
         left = lasting(max(0.0, found["confirm_left_s"]))
         lines.append(f"  it goes back by itself in {left}, unless: lastgood confirm")
     return lines
+
+
+def _instead(plan: Mapping[str, Any]) -> list[str]:
+    return [f"  going to {name(plan['target'])} instead: {plan['replanned']}"] if plan["replanned"] else []
 
 
 def _step(step: Mapping[str, Any]) -> list[str]:
