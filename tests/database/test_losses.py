@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import psycopg
@@ -131,3 +132,10 @@ def test_what_one_script_sets_does_not_reach_the_next_of_its_transaction(server:
     )
     up(server, made)
     assert down(server, made, to="0").came_back
+
+
+def test_a_script_may_drop_more_tables_than_a_query_has_columns(server: PostgresqlSession) -> None:
+    server.execute("CREATE TABLE abcdefghijk (x int)")
+    server.execute("INSERT INTO abcdefghijk VALUES (1)")
+    names = ["".join(letters) for letters in itertools.product(*zip("abcdefghijk", "ABCDEFGHIJK", strict=True))]
+    assert server.counts(names) == dict.fromkeys(names, ("public.abcdefghijk", 1))

@@ -14,7 +14,7 @@ from lastgood.bootstrap.databases import make_database_driver
 from lastgood.effects.databases.managed import ManagedDatabases
 from lastgood.errors import ConfigError, Refused
 from lastgood.operations.configurations import Configurations
-from lastgood.operations.database_maker import DatabaseMaker, stored_history
+from lastgood.operations.database_maker import DatabaseMaker, stored_history, stored_verdicts
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.finalizing import needed_by, refuse_unproven_release
 from lastgood.operations.loop import Loop
@@ -255,6 +255,27 @@ async def test_what_is_wrong_with_the_files_is_told_with_their_places(site: Site
     told = [str(problem) for problem in refused.value.problems]
     assert any(line.startswith("migrations/main/0001_a.up.sql:1") for line in told), told
     assert any("0001" in line and "also the version of" in line for line in told), told
+
+
+async def test_the_verdict_of_the_proof_stands_in_the_release_and_in_the_database(site: Site) -> None:
+    await site.deploy(ONE)
+    alone = {
+        "0003_v.up.sql": "ALTER TABLE goods ADD COLUMN kind text; VACUUM; UPDATE goods SET id = id + 100;",
+        "0003_v.down.sql": "ALTER TABLE goods DROP COLUMN kind",
+    }
+    site.sql("INSERT INTO goods DEFAULT VALUES")
+    await site.deploy({**TWO, **alone}, "/two", replace(ASK, accept_loss=True))
+    kept = stored_verdicts(site.shop.verbs.configurations, 2, "main")
+    assert kept == {"2": "lossy(1 rows)", "3": "lossy(1 rows)"}
+    log = site.sql("SELECT version, what, release FROM lastgood_log ORDER BY seq")
+    assert log == [
+        ("0001", "up", "r1"),
+        ("0001", "proven exact", "r1"),
+        ("0002", "up", "r2"),
+        ("0002", "proven lossy(1 rows)", "r2"),
+        ("0003", "up", "r2"),
+        ("0003", "proven lossy(1 rows)", "r2"),
+    ]
 
 
 async def test_the_digest_of_a_database_is_that_of_its_scripts_in_both_directions(site: Site) -> None:

@@ -37,7 +37,7 @@ def make_database_driver(
 ) -> DatabasesDriver:
     """What moves schemas: by the scripts of the journal, so that the repository is not needed."""
     from lastgood.effects.databases.driver import DatabasesDriver
-    from lastgood.operations.database_maker import stored_history
+    from lastgood.operations.database_maker import stored_history, stored_verdicts
     from lastgood.operations.schema_losses import keeps
     from lastgood.release.ledger import leaving_now, live_now
 
@@ -61,7 +61,10 @@ def make_database_driver(
         numbers = [n for n in (int(step.args["release"]), live_now(state), leaving_now(state)) if n is not None]
         return keeps(configurations, step.part.partition(":")[2], *numbers)
 
-    return DatabasesDriver(lambda: sorted(references()), open_named, history, keeps_dropped)
+    def proven(step: Step) -> Mapping[str, str]:
+        return stored_verdicts(configurations, int(step.args["release"]), step.part.partition(":")[2])
+
+    return DatabasesDriver(lambda: sorted(references()), open_named, history, keeps_dropped, proven)
 
 
 def migrations_of(configurations: Configurations) -> Callable[[int, Mapping[str, str]], list[str]]:

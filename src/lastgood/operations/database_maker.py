@@ -146,6 +146,13 @@ def stored_history(configurations: Configurations, number: int, name: str) -> Hi
     return history_of({"dialect": known["dialect"], "migrations": migrations})
 
 
+def stored_verdicts(configurations: Configurations, number: int, name: str) -> dict[str, str]:
+    """What the proof of a release came to (``exact``, ``lossy(3 rows)`` ...), for each migration that it was of."""
+    stored = configurations.attached(number, PROOF).get(f"{PROOF}:{name}")
+    record = json.loads(stored) if stored is not None else {}
+    return {plain_version(version): record["title"] for version in record.get("versions", ())}
+
+
 def files_up_to(history: History, version: str) -> list[str]:
     """The files of the migrations that stay applied when a schema goes down to a version (``""``: none)."""
     versions = [plain_version(migration.version) for migration in history.migrations]

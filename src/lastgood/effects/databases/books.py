@@ -7,12 +7,13 @@ The same SQL serves SQLite and PostgreSQL. A migration's scripts are stored in f
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from lastgood.database.fingerprint import Fingerprint
 from lastgood.database.keeping import Thing
-from lastgood.database.migration import NOTHING, History, Migration, migration_of, record_of
+from lastgood.database.migration import NOTHING, History, Migration, migration_of, plain_version, record_of
 from lastgood.database.standing import Applied, State
 from lastgood.effects.databases.session import Session
 from lastgood.errors import Damaged
@@ -48,8 +49,10 @@ class Kept:
 class Books:
     """Our own tables in one database. Nothing here begins or ends a transaction but :meth:`open`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, proven: Mapping[str, str] | None = None) -> None:
+        """``proven``: what the proof of a release said, by ``plain_version``; noted with what goes up."""
         self._session = session
+        self._proven = proven or {}
         self._there = session.has_books()
 
     def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -110,7 +113,8 @@ class Books:
         self, migration: Migration, before: str | None, after: str | None, release: str | None, took_ms: int
     ) -> None:
         """Enter a migration whose script the same transaction holds, and its line in the log, in one round trip."""
-        self._write(self._entry(migration, "applied", before, after, release), _line(migration, "up", took_ms, release))
+        entry = self._entry(migration, "applied", before, after, release)
+        self._write(entry, *self._lines(migration, "up", took_ms, release))
 
     def _entry(
         self, migration: Migration, state: State, before: str | None, after: str | None, release: str | None
@@ -195,7 +199,14 @@ class Books:
 
     def note(self, migration: Migration, what: str, took_ms: int, release: str | None = None) -> None:
         """Add a line to the log."""
-        self._write(_line(migration, what, took_ms, release))
+        self._write(*self._lines(migration, what, took_ms, release))
+
+    def _lines(
+        self, migration: Migration, what: str, took_ms: int, release: str | None
+    ) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+        line = _line(migration, what, took_ms, release)
+        said = self._proven.get(plain_version(migration.version)) if what in ("up", "resumed up") else None
+        return (line, _line(migration, f"proven {said}", 0, release)) if said else (line,)
 
     def kept(self) -> tuple[Kept, ...]:
         """What is put aside, oldest first."""

@@ -32,9 +32,10 @@ class DatabaseDriver:
         open_session: Callable[[], Session],
         history: Callable[[Step], History | None],
         keeps: Callable[[Step], bool] = lambda step: False,
+        proven: Callable[[Step], Mapping[str, str]] = lambda step: {},
     ) -> None:
-        """``keeps``: whether what a step's scripts drop is kept."""
-        self._keeps = keeps
+        """``keeps``: whether what a step's scripts drop is kept; ``proven``: what was proven of them, by version."""
+        self._keeps, self._proven = keeps, proven
         self._part = f"database:{name}"
         self._open = open_session
         self._history = history
@@ -82,7 +83,7 @@ class DatabaseDriver:
             history = self._history(step)
             if history is None:
                 raise Failed(f"the scripts of {self._part} are not in the release", next="deploy its revision again")
-            return _told(up(session, history, to=to, consent=consent, release=release))
+            return _told(up(session, history, to=to, consent=consent, release=release, proven=self._proven(step)))
         if step.verb != "migrate_down":
             raise UsageError(f"a database cannot {step.verb}")
         outcome = down(session, None, to=to, consent=consent, release=release)
@@ -112,11 +113,12 @@ class DatabasesDriver:
         open_named: OpenNamed,
         history: Callable[[Step], History | None],
         keeps: Callable[[Step], bool] = lambda step: False,
+        proven: Callable[[Step], Mapping[str, str]] = lambda step: {},
         *,
         patience_s: float = 1.0,
     ) -> None:
         self._names, self._open, self._history, self._patience_s = names, open_named, history, patience_s
-        self._keeps = keeps
+        self._keeps, self._proven = keeps, proven
 
     async def observe(self) -> Sequence[Fact]:
         """The versions of all schemas; ``Unavailable`` when one of them does not answer in time."""
@@ -133,7 +135,7 @@ class DatabasesDriver:
         return await self._of(step.part.partition(":")[2], step).perform(step, key)
 
     def _of(self, name: str, step: Step | None) -> DatabaseDriver:
-        return DatabaseDriver(name, lambda: self._open(name, step), self._history, self._keeps)
+        return DatabaseDriver(name, lambda: self._open(name, step), self._history, self._keeps, self._proven)
 
 
 def _told(outcome: Outcome) -> Mapping[str, Any]:

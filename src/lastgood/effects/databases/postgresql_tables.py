@@ -16,6 +16,9 @@ _NAMED = (
     " OR (c.relname IN (asked, lower(asked)) AND pg_table_is_visible(c.oid))) ORDER BY 1, 2"
 )
 
+_COUNTED = 200
+"""Tables that one query counts; it could have no more than 1,664."""
+
 
 class Query(Protocol):
     """How to ask: ``?`` stands for a value."""
@@ -49,10 +52,12 @@ def read_columns(query: Query) -> Sequence[Column]:
 def count_tables(query: Query, tables: Sequence[str]) -> Mapping[str, tuple[str, int]]:
     """By the name that was asked, as ``name`` or ``schema.name``, for each that is there: its full name, its rows."""
     known = query(_NAMED, list(tables))
-    if not known:
-        return {}
-    (rows,) = query("SELECT " + ", ".join(f"(SELECT count(*) FROM {quoted})" for _, _, quoted in known))  # noqa: S608
-    return {asked: (name, int(count)) for (asked, name, _), count in zip(known, rows, strict=True)}
+    found = {}
+    for start in range(0, len(known), _COUNTED):
+        some = known[start : start + _COUNTED]
+        (rows,) = query("SELECT " + ", ".join(f"(SELECT count(*) FROM {quoted})" for _, _, quoted in some))  # noqa: S608
+        found |= {asked: (name, int(count)) for (asked, name, _), count in zip(some, rows, strict=True)}
+    return found
 
 
 def count_rows(query: Query, table: str, column: Column | None) -> int:

@@ -5,7 +5,7 @@ Every function takes an open session. What it does not refuse it does whole, or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -145,13 +145,17 @@ def up(
     to: str | None = None,
     consent: Consent | None = None,
     release: str | None = None,
+    proven: Mapping[str, str] | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
-    """Apply what is pending, up to and including ``to``; each migration commits with its entry in the books."""
+    """Apply what is pending, up to and including ``to``; each migration commits with its entry in the books.
+
+    ``proven``: what the proof of the release said, by ``plain_version``; it stands in the log beside each.
+    """
     agreed = consent or Consent()
     try:
         with session.lock():
-            books = Books(session)
+            books = Books(session, proven)
             books.open()
             applied = books.applied()
             resumed = resume(session, books, applied, agreed.settle, report)
