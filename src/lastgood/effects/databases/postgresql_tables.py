@@ -52,7 +52,7 @@ def read_columns(query: Query) -> Sequence[Column]:
 def count_tables(query: Query, tables: Sequence[str]) -> Mapping[str, tuple[str, int]]:
     """By the name that was asked, as ``name`` or ``schema.name``, for each that is there: its full name, its rows."""
     known = query(_NAMED, list(tables))
-    found = {}
+    found: dict[str, tuple[str, int]] = {}
     for start in range(0, len(known), _COUNTED):
         some = known[start : start + _COUNTED]
         (rows,) = query("SELECT " + ", ".join(f"(SELECT count(*) FROM {quoted})" for _, _, quoted in some))  # noqa: S608
