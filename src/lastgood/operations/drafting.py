@@ -10,6 +10,7 @@ from typing import Literal
 from lastgood.config.configuration import SECTIONS, Configuration, Entry
 from lastgood.config.digests import Digests
 from lastgood.config.load import Cache, Loaded, load
+from lastgood.config.parse import is_source
 from lastgood.config.repository_files import RepositoryItem
 from lastgood.errors import ConfigError, Problem
 from lastgood.operations.deploy import Draft
@@ -20,6 +21,9 @@ from lastgood.release.moves import moves_of
 from lastgood.release.release import GATEWAY
 
 MAIN_FILE, MORE_FILES = "lastgood.yaml", "lastgood.d"
+
+_ELSEWHERE: dict[int, Literal["link", "submodule"]] = {0o120000: "link", 0o160000: "submodule"}
+"""Modes of what is in a tree and lies elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,7 @@ class Drafting:
         if files[0].path != path:
             return RepositoryItem("folder")
         file = files[0]
-        kinds: dict[int, Literal["link", "submodule"]] = {0o120000: "link", 0o160000: "submodule"}
-        return RepositoryItem(kinds.get(file.mode, "file"), file.size(), file.read)
+        return RepositoryItem(_ELSEWHERE.get(file.mode, "file"), file.size(), file.read)
 
     def _files(self, oid: str) -> list[SourceFile]:
         main = self.repository.files(oid, MAIN_FILE)
@@ -119,6 +122,10 @@ class Drafting:
         if more and more[0].path == MORE_FILES:
             what = "it is not a folder (links and submodules are not followed)"
             raise ConfigError((Problem(MORE_FILES, 0, what, "make it a folder of files, or take it out"),))
+        odd = [file.path for file in (*main, *more) if file.mode in _ELSEWHERE and is_source(file.path)]
+        if odd:
+            what = "links and submodules are not followed"
+            raise ConfigError(tuple(Problem(path, 0, what, "commit the file itself") for path in odd))
         return [*main, *more]
 
     def _branch_at(self, revision: Revision) -> str | None:
