@@ -98,7 +98,7 @@ def _classified(statement: Statement, dialect: Dialect) -> Statement:
     plain = without_comments(statement.sql, dialect)
     alone = bool(_ALONE[dialect].match(plain))
     setting = dialect == "sqlite" and bool(_SETTING.match(plain))
-    return replace(statement, alone=alone, setting=setting)
+    return replace(statement, alone=alone, setting=setting) if alone or setting else statement
 
 
 def without_comments(sql: str, dialect: Dialect) -> str:
