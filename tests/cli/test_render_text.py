@@ -21,7 +21,8 @@ def test_nothing_in_a_text_can_move_the_cursor(raw: str) -> None:
 
 
 def test_control_characters_and_turned_writing_are_written_out() -> None:
-    assert text.escaped("a\x1b[31m\n\u202eb\x9b") == r"a\x1b[31m\n\u202eb\x9b"
+    assert text.escaped("a\x1b[31m\r\u202eb\x9b") == r"a\x1b[31m\r\u202eb\x9b"
+    assert text.escaped("it ended:\n  no such table\n\nnext: mend it\n") == "it ended: / no such table / next: mend it"
 
 
 def test_numbers_carry_their_unit() -> None:
@@ -154,5 +155,5 @@ def test_report_as_markdown_quotes_what_users_wrote() -> None:
     found = recorded.report(recorded.went_back(why="`rm` | <b>\n# no"), changes=[])
     told = lines(render_report.markdown(found))
     assert told.startswith("# d32: rollback r13 -> r12\n\n- Asked for by `ann (cli)` at 2026-03-01T12:00:05.021Z: ")
-    assert "`` `rm` \\| <b>\\n# no ``" in told
+    assert "`` `rm` \\| <b> / # no ``" in told
     assert "| 12:00:05.022 | `begins: step shift` |" in told

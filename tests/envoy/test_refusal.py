@@ -11,9 +11,10 @@ from lastgood.effects.envoy.fleet import Fleet
 from lastgood.effects.envoy.server import AdsServer
 from lastgood.errors import Rejected
 from lastgood.gateway.messages import Response
-from lastgood.gateway.snapshot import CLUSTER, SCOPE
+from lastgood.gateway.snapshot import CLUSTER, SCOPE, Generation, Snapshot, Traffic
 from tests.envoy.handmade import cluster, scope, world
-from tests.envoy.machines import Machine, get
+from tests.envoy.machines import Machine, Upstream, get
+from tests.envoy.test_compiled import compiler, gateway, route
 
 
 @pytest.fixture
@@ -111,3 +112,29 @@ async def test_a_refused_cluster_leaves_no_other_cluster_behind(machine: Machine
         await fleet.push(
             world(machine.port, {"a": "a"}, clusters=[cluster("kept", 9)], more=[scope("x", "", to="added")])
         )
+
+
+async def test_a_route_to_a_cluster_that_is_not_there_is_refused_and_the_old_one_serves(
+    machine: Machine, fleet: Fleet
+) -> None:
+    """By ``validate_clusters`` in what is compiled: without it such a route is taken, and answers 503."""
+    upstream = Upstream()
+    await upstream.start()
+    compiled = compiler()
+    good = compiled(
+        Traffic(Generation(1, gateway(machine.port, upstream.port, route("a", "shop.example", "/", "old"))))
+    )
+    await fleet.push(good)
+    assert await get(machine.port, "shop.example") == (200, "old")
+    other = Upstream()
+    await other.start()
+    moved = compiled(Traffic(Generation(2, gateway(machine.port, other.port, route("a", "shop.example", "/", "new")))))
+    broken = {**moved.resources, CLUSTER: good.resources[CLUSTER]}
+    assert moved.resources[CLUSTER].keys() != good.resources[CLUSTER].keys()
+    with pytest.raises(Rejected, match="unknown cluster"):
+        await fleet.push(Snapshot(broken, "broken"))
+    assert await get(machine.port, "shop.example") == (200, "old")
+    await fleet.push(moved)
+    assert await get(machine.port, "shop.example") == (200, "new")
+    await upstream.stop()
+    await other.stop()

@@ -7,14 +7,17 @@ from collections.abc import Iterable, Sequence
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, and those that turn the direction of writing: a commit's subject may hold any of them."""
+_BREAK = re.compile(r" *\n[ \n]*")
+"""Where a reason of several lines, as the end of a log, goes into the one line of a table."""
 _PAINTED = re.compile(
     r"\b(?P<red>LOOSENS|UNJOURNALED|HALTED|BLOCKED)\b|^(?P<error>error|fail)\b|^(?P<warn>warn(?:ing)?)\b"
 )
 
 
 def escaped(text: object) -> str:
-    """The text with each unsafe character written out, as ``\\x1b``."""
-    return _UNSAFE.sub(lambda found: ascii(found.group())[1:-1], str(text))
+    """The text in one line, ``a / b`` for two, with each unsafe character written out, as ``\\x1b``."""
+    one_line = _BREAK.sub(" / ", str(text).strip("\n"))
+    return _UNSAFE.sub(lambda found: ascii(found.group())[1:-1], one_line)
 
 
 def painted(line: str) -> str:
