@@ -127,6 +127,15 @@ def test_what_a_function_would_take_and_not_do_is_refused(lines: str, line: int,
     assert [p for p in refused.value.problems if p.line == line and said in p.what], refused.value.problems
 
 
+def test_what_a_service_lacks_is_told_beside_what_is_wrong_inside_of_it() -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(shop(service("archive: { url: file:///x.tar, sha256: short }")))
+    said = [problem.what for problem in refused.value.problems]
+    assert len(said) == 2
+    assert "exactly one of source, archive is needed, found source, archive" in said[0]
+    assert "archive.sha256: " in said[1]
+
+
 def test_a_service_that_is_wrong_is_there_all_the_same() -> None:
     with pytest.raises(ConfigError) as refused:
         read(shop(service("depends_on: stock"), service("nonsense: 1", name="stock")))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from lastgood.config.policies import Section, exactly_one
+from lastgood.config.policies import Section, one_of
 from lastgood.config.values import URL_PATTERN, Duration, Flag, Name, Percent, Positive, Whole
 
 
@@ -16,10 +16,7 @@ class ErrorLimit(Section):
     not_worse_than: Literal["baseline"] | None = None
     below: Percent | None = Field(default=None, description="of all requests, whatever the baseline does")
 
-    @model_validator(mode="after")
-    def _one_way(self) -> ErrorLimit:
-        exactly_one(self, "not_worse_than", "below")
-        return self
+    _one_way = one_of("not_worse_than", "below")
 
 
 class LatencyLimit(Section):
@@ -29,10 +26,7 @@ class LatencyLimit(Section):
     quantile: Literal["p50", "p75", "p90", "p95", "p99"] = "p99"
     below: Positive | None = Field(default=None, description="judged at the next bucket's bound: 300ms at 320ms")
 
-    @model_validator(mode="after")
-    def _one_way(self) -> LatencyLimit:
-        exactly_one(self, "not_worse_than", "below")
-        return self
+    _one_way = one_of("not_worse_than", "below")
 
 
 class Objective(Section):
@@ -42,10 +36,7 @@ class Objective(Section):
     latency: LatencyLimit | None = None
     report_only: Flag = Field(default=False, description="tell, but decide nothing by it")
 
-    @model_validator(mode="after")
-    def _one_metric(self) -> Objective:
-        exactly_one(self, "errors", "latency")
-        return self
+    _one_metric = one_of("errors", "latency")
 
 
 class PrometheusQuery(Section):
@@ -56,10 +47,7 @@ class PrometheusQuery(Section):
     below: float | None = None
     above: float | None = None
 
-    @model_validator(mode="after")
-    def _one_limit(self) -> PrometheusQuery:
-        exactly_one(self, "below", "above")
-        return self
+    _one_limit = one_of("below", "above")
 
 
 class Check(Section):
@@ -82,10 +70,7 @@ class Check(Section):
     fails: Whole = Field(default=3, ge=1, le=100, description="bad answers in a row that take the release back")
     report_only: Flag = Field(default=False, description="tell, but decide nothing by it")
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Check:
-        exactly_one(self, "url", "prometheus", "command")
-        return self
+    _one_way = one_of("url", "prometheus", "command")
 
 
 class Bake(Section):

@@ -20,7 +20,7 @@ from lastgood.config.policies import Jwt as Jwt
 from lastgood.config.policies import Policy as Policy
 from lastgood.config.policies import RateLimit as RateLimit
 from lastgood.config.policies import Section as Section
-from lastgood.config.policies import exactly_one
+from lastgood.config.policies import one_of
 from lastgood.config.strategies import BlueGreen as BlueGreen
 from lastgood.config.strategies import Canary as Canary
 from lastgood.config.strategies import Hook as Hook
@@ -80,10 +80,7 @@ class TextMatch(Section):
     regex: str | None = None
     present: Flag | None = None
 
-    @model_validator(mode="after")
-    def _one_way(self) -> TextMatch:
-        exactly_one(self, "exact", "prefix", "regex", "present")
-        return self
+    _one_way = one_of("exact", "prefix", "regex", "present")
 
 
 def _text_match(value: Any) -> Any:
@@ -184,10 +181,7 @@ class Route(Section):
     websocket: Flag = False
     guarded: Flag = Field(default=False, description="measured and judged on its own, not only among the others")
 
-    @model_validator(mode="after")
-    def _one_action(self) -> Route:
-        exactly_one(self, "to", "redirect", "respond")
-        return self
+    _one_action = one_of("to", "redirect", "respond")
 
     @property
     def targets(self) -> tuple[tuple[str, int], ...]:
@@ -294,10 +288,7 @@ class Service(Section):
     smoke: tuple[SmokeCheck, ...] = Field(default=(), description="asked of a new version before it gets requests")
     hooks: Hooks = Hooks()
 
-    @model_validator(mode="after")
-    def _one_origin(self) -> Service:
-        exactly_one(self, "source", "archive")
-        return self
+    _one_origin = one_of("source", "archive")
 
 
 class Database(Section):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from lastgood.config.values import (
     LIMIT_KEY_PATTERN,
@@ -34,6 +36,46 @@ def exactly_one(section: BaseModel, *fields: str) -> None:
         raise ValueError(f"exactly one of {', '.join(fields)} is needed, found {', '.join(given) or 'none'}")
 
 
+def one_of(*fields: str) -> Any:
+    """A validator of a section: just one of the fields is given. It is told beside what is wrong inside of them."""
+
+    def check(kind: type[BaseModel], value: Any, handler: ModelWrapValidatorHandler[BaseModel]) -> BaseModel:
+        own = _not_one(value, fields) if isinstance(value, dict) else None
+        try:
+            made = handler(value)
+        except ValidationError as error:
+            if own is None or (not _given(value, fields) and _has_unknown_key(error)):  # misspelt, most likely
+                raise
+            raise ValidationError.from_exception_data(kind.__name__, [own, *_again(error)]) from None
+        if own is not None:
+            raise ValidationError.from_exception_data(kind.__name__, [own])
+        return made
+
+    made: Any = classmethod(check)
+    return model_validator(mode="wrap")(made)
+
+
+def _given(value: dict[str, Any], fields: tuple[str, ...]) -> list[str]:
+    return [name for name in fields if value.get(name) is not None]
+
+
+def _has_unknown_key(error: ValidationError) -> bool:
+    return any(one["type"] == "extra_forbidden" and len(one["loc"]) == 1 for one in error.errors(include_url=False))
+
+
+def _not_one(value: dict[str, Any], fields: tuple[str, ...]) -> InitErrorDetails | None:
+    given = _given(value, fields)
+    if len(given) == 1:
+        return None
+    what = ValueError(f"exactly one of {', '.join(fields)} is needed, found {', '.join(given) or 'none'}")
+    return InitErrorDetails(type="value_error", loc=(), input=value, ctx={"error": what})
+
+
+def _again(error: ValidationError) -> Iterator[InitErrorDetails]:
+    for one in error.errors(include_url=False):
+        yield InitErrorDetails(type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {}))
+
+
 class Jwt(Section):
     """A bearer token must be signed by a known key."""
 
@@ -55,10 +97,7 @@ class ApiKey(Section):
     clients: dict[Name, SecretText] = Field(min_length=1)
     hide: Flag = Field(default=True, description="take the key off before the request goes upstream")
 
-    @model_validator(mode="after")
-    def _one_place(self) -> ApiKey:
-        exactly_one(self, "header", "query", "cookie")
-        return self
+    _one_place = one_of("header", "query", "cookie")
 
 
 class Ip(Section):
@@ -119,10 +158,7 @@ class Policy(Section):
     cors: Cors | None = None
     rate_limit: RateLimit | None = None
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> Policy:
-        exactly_one(self, "jwt", "api_key", "ip", "cors", "rate_limit")
-        return self
+    _one_kind = one_of("jwt", "api_key", "ip", "cors", "rate_limit")
 
     @property
     def kind(self) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from lastgood.config.policies import Section, exactly_one
+from lastgood.config.policies import Section, exactly_one, one_of
 from lastgood.config.values import LABEL_PATTERN, Duration, Flag, HeaderName, Percent, Positive, SlashPath, Whole
 
 KEEP_OLD_S = 1800.0
@@ -141,10 +141,7 @@ class Hook(Section):
     url: Annotated[str, Field(pattern=r"^https?://.+$")] | None = None
     timeout_s: Positive = Field(default=30.0, alias="timeout")
 
-    @model_validator(mode="after")
-    def _one(self) -> Hook:
-        exactly_one(self, "command", "url")
-        return self
+    _one = one_of("command", "url")
 
 
 class Hooks(Section):
