@@ -72,6 +72,16 @@ def test_refusals_have_their_exit_codes(shell: Shell, tmp_path: Path) -> None:
     assert "--use other" in shell("down", *AT, "--to", "0", "--use", "other", code=2)
 
 
+@pytest.mark.parametrize("option", ["--lock-timeout", "--statement-timeout", "--retry-for"])
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "1e300"])
+def test_a_time_limit_is_a_time(shell: Shell, option: str, value: str) -> None:
+    for words in (("up", *FROM, "--create"), ("down", *AT, "--to", "0")):
+        assert f"{option} {float(value):g} is no time to wait" in shell(*words, option, value, code=2)
+    assert not (shell.folder / "t.db").exists()
+    shell("up", *FROM, "--create", "--retry-for", "0")
+    shell("down", *AT, "--to", "0", "--lock-timeout", "0", code=2)
+
+
 def test_a_way_back_that_does_not_come_back_fails(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "m" / "2_b.down.sql").write_text("CREATE TABLE rest (x); ALTER TABLE a DROP COLUMN y")
     shell("up", *FROM, "--create", "--to", "1")

@@ -221,6 +221,11 @@ def test_a_read_only_role_and_no_server(session: PostgresqlSession, postgresql_u
     assert "geheim" not in str(caught.value)
 
 
+def test_a_connection_that_cannot_be_set_up_is_no_defect(postgresql_url: str) -> None:
+    with pytest.raises(Unavailable, match=r"cannot begin: -1000 .*lock_timeout"):
+        PostgresqlSession(postgresql_url, Limits(lock_timeout_s=-1))
+
+
 def test_the_server_does_not_go_on_for_a_runner_that_was_killed(
     session: PostgresqlSession, postgresql_url: str, tmp_path: Path
 ) -> None:

@@ -68,8 +68,13 @@ class PostgresqlSession:
             ) from None
         self._waiting: list[bytes] = []
         self._clean = self._reset_due = False
-        self._watches = self._can_watch()
-        self.reset()
+        try:
+            self._watches = self._can_watch()
+            self.reset()
+        except SqlFailure as failure:
+            self._connection.close()
+            what, then = f"cannot begin: {failure.message}", "run the same command again"
+            raise Unavailable(what, where=self.place, next=then) from None
 
     def _guard(self, call: Any) -> Any:
         try:

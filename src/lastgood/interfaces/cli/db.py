@@ -27,6 +27,7 @@ from lastgood.interfaces.cli.verb import group, verb
 if TYPE_CHECKING:
     from lastgood.database.migration import History
     from lastgood.effects.databases.runner import Consent
+    from lastgood.effects.databases.session import Limits
 
 app = group("The schema of a database: what is applied, forward, back, and proof of the way back.")
 
@@ -119,9 +120,8 @@ def up(
 ) -> None:
     """Apply what is pending; a migration that an earlier run left half done is finished first."""
     from lastgood.effects.databases.runner import up as go
-    from lastgood.effects.databases.session import Limits
 
-    limits = Limits(lock_timeout, retry_for, statement_timeout)
+    limits = _limits(lock_timeout, retry_for, statement_timeout)
     consent = _consent(accept_loss, accept_drift, out_of_order, None, settle)
     opened = Opened(session, name, url, migrations, limits, create, keep)
     with opened as (database, history):
@@ -148,9 +148,8 @@ def down(
 ) -> int:
     """Undo all that is newer than --to, by the scripts stored when it went up. Exit code 6: it is not what it was."""
     from lastgood.effects.databases.runner import down as go
-    from lastgood.effects.databases.session import Limits
 
-    limits = Limits(lock_timeout, retry_for, statement_timeout)
+    limits = _limits(lock_timeout, retry_for, statement_timeout)
     consent = _consent(accept_loss, accept_drift, False, use, settle)
     opened = Opened(session, name, url, migrations, limits, keep=keep)
     with opened as (database, history):
@@ -272,6 +271,17 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise UsageError(f"{option} {value} is unknown", next=f"say one of {', '.join(allowed)}")
     return value
+
+
+def _limits(lock: float, retry: float, statement: float) -> Limits:
+    """Seconds that each database can count; 0 would be no limit to one of them, and no time at all to the other."""
+    from lastgood.effects.databases.session import Limits
+
+    given = (("--lock-timeout", lock, 0.001), ("--retry-for", retry, 0.0), ("--statement-timeout", statement, 0.001))
+    for option, value, least in given:
+        if not least <= value <= 1_000_000:
+            raise UsageError(f"{option} {value:g} is no time to wait", next=f"say seconds from {least:g} to 1000000")
+    return Limits(lock, retry, statement)
 
 
 def _consent(
