@@ -317,3 +317,6 @@ def test_who_stops_everything_is_told_how_it_ran(project: Project) -> None:
     assert "as it was again: lastgood up --detach\n" in project.run("down", "--yes").out
     Options(proxies=2, follow="main").save(project.places.options)
     assert "as it was again: lastgood up --detach --proxies 2 --follow main\n" in project.run("down", "--yes").out
+    elsewhere = project.places.state
+    said = project.run("down", "--yes", "--state", str(elsewhere)).out
+    assert f"as it was again: lastgood up --detach --proxies 2 --follow main --state {elsewhere}\n" in said

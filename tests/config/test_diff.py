@@ -44,7 +44,7 @@ ADMIN = {"name": "admin", "match": {"host": "a.example", "path": "/admin/*"}, "u
         ),
         (ADMIN, {**ADMIN, "timeout": "5s"}, [("route admin: timeout 15s -> 5s", None)]),
         (ADMIN, {**ADMIN, "idle_timeout": "5s"}, [("route admin: idle_timeout default -> 5s", None)]),
-        (ADMIN, {**ADMIN, "websocket": True}, [("route admin: websocket none -> true", None)]),
+        (ADMIN, {**ADMIN, "websocket": True}, [("route admin: websocket default -> true", None)]),
         (
             ADMIN,
             {**ADMIN, "headers": {"request": {"set": {"authorization": "hunter2"}}}},
@@ -197,6 +197,41 @@ def test_services_and_the_rest_are_told_without_their_environment(shop):
         ("service:s", "service s: instances default -> 3"),
     ]
     assert "hunter2" not in str(changes)
+
+
+def test_settings_are_told_one_by_one_as_they_are_written(shop):
+    hook = {"command": ["./say", "hunter2"], "timeout": "5s"}
+    service = {"source": "s", "command": ["x"], "health": {"path": "/up", "interval": "2s"}, "hooks": {"before": hook}}
+    changed = {
+        **service,
+        "health": {"path": "/well", "interval": "2s", "timeout": "500ms"},
+        "drain": "90s",
+        "hooks": {"before": {**hook, "command": ["./say", "hunter3"]}},
+        "strategy": {"canary": {}},
+        "smoke": [{"path": "/", "timeout": "1s"}],
+    }
+    old, new = (shop(services={"s": one}, repository={"s": None}) for one in (service, changed))
+    assert [change.text.removeprefix("service s: ") for change in diff(old, new)] == [
+        "drain default -> 1m30s",
+        "health.path /up -> /well",
+        "health.timeout default -> 500ms",
+        "hooks.before.command is different",
+        "smoke default -> {path: /, timeout: 1s}",
+        "strategy.canary default -> as by default",
+    ]
+
+
+def test_the_settings_of_a_route_are_told_one_by_one(shop, mirrored):
+    route = {"name": "r", "match": {"path": "/a/*"}, "public": True}
+    old, new = (
+        shop([{**route, **more}])
+        for more in ({}, {"retries": {"attempts": 2, "on": ["5xx", "reset"]}, "rewrite": {"prefix": "/"}})
+    )
+    assert mirrored(old, new) == [
+        ("route r: retries.attempts default -> 2", None),
+        ("route r: retries.on default -> 5xx, reset", None),
+        ("route r: rewrite.prefix default -> /", None),
+    ]
 
 
 def test_the_first_release_loosens_nothing(shop):

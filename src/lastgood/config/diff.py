@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from lastgood.config.change import Change, Effect, Kind, Told
 from lastgood.config.configuration import Configuration, Entry, changed_keys
@@ -12,9 +10,9 @@ from lastgood.config.model import Listener, Policy
 from lastgood.config.policy_diff import policy_changes
 from lastgood.config.protection import listeners_of, users_of
 from lastgood.config.route_diff import Neighbours, appearance, protection_changes, route_changes
+from lastgood.config.setting_diff import setting_changes
 
 _GATEWAY = ("listener", "policy", "route", "upstream", "gateway", "file")
-_HIDDEN = ("environment", "command")
 _LOOPBACK = ("127.", "::1")
 
 
@@ -129,23 +127,10 @@ def _upstream(old: Entry, new: Entry) -> Iterator[Told]:
 
 def _fields(old: Entry, new: Entry, told: tuple[str, ...]) -> Iterator[Told]:
     """The settings that differ, as they are written; those that were told already are left out."""
-    before, after = json.loads(old.content), json.loads(new.content)
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) == after.get(key) or key in told or (old.kind == "upstream" and key == "tls"):
-            continue
-        if key in _HIDDEN:
-            yield f"{_subject(new)}: {key} is different", None
-        else:
-            yield f"{_subject(new)}: {key} {_show(before.get(key))} -> {_show(after.get(key))}", None
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "default"
-    if isinstance(value, list):
-        return ", ".join(map(_show, value))
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
+    named = {field.alias or name for name, field in type(new.value).model_fields.items()}
+    left = named.difference(told, ("tls",) if old.kind == "upstream" else ())
+    for change in setting_changes(old.value, new.value, left):
+        yield f"{_subject(new)}: {change}", None
 
 
 def _policies_by_file(old: Configuration, new: Configuration, changed: set[str]) -> Iterator[Change]:

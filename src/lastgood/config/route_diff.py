@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from lastgood.config.configuration import Configuration, Entry
 from lastgood.config.model import Match, Route
 from lastgood.config.order import covers, host_covers, overlaps, parse_path, precedence
 from lastgood.config.protection import guards_on, listeners_of, policies_on
+from lastgood.config.setting_diff import setting_changes
 from lastgood.config.values import format_duration
 
 _PLAIN = ("redirect", "respond", "rewrite", "retries", "websocket")
@@ -117,10 +117,8 @@ def route_changes(old: Entry, new: Entry, before: Neighbours, after: Neighbours)
         one, two = getattr(was, field), getattr(now, field)
         if one != two:
             yield f"route {now.name}: {label} {_time(one)} -> {_time(two)}", None
-    old_raw, new_raw = json.loads(old.content), json.loads(new.content)
-    for key in _PLAIN:
-        if old_raw.get(key) != new_raw.get(key):
-            yield f"route {now.name}: {key} {_short(old_raw.get(key))} -> {_short(new_raw.get(key))}", None
+    for change in setting_changes(was, now, _PLAIN):
+        yield f"route {now.name}: {change}", None
 
 
 def _moved(was: Route, now: Route, before: Neighbours, after: Neighbours) -> Iterator[Told]:
@@ -193,8 +191,3 @@ def _targets(route: Route) -> str:
 
 def _time(seconds: float | None) -> str:
     return "default" if seconds is None else format_duration(seconds)
-
-
-def _short(value: Any) -> str:
-    text = "none" if value is None else json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."

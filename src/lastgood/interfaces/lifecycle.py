@@ -92,12 +92,13 @@ def controller_spec(places: Places) -> ProcessSpec:
     )
 
 
-def how_it_was_started(places: Places) -> str:
-    """The command that starts everything again as it ran last."""
+def how_it_was_started(places: Places, state: str | None = None) -> str:
+    """The command that starts everything again as it ran last; ``state`` is the ``--state`` that was given."""
     options = bootstrap.Options.load(places.options)
     proxies = f" --proxies {options.proxies}" if options.proxies != 1 else ""
     follow = f" --follow {shlex.quote(options.follow)}" if options.follow else ""
-    return f"lastgood up --detach{proxies}{follow}"
+    elsewhere = f" --state {shlex.quote(state)}" if state else ""
+    return f"lastgood up --detach{proxies}{follow}{elsewhere}"
 
 
 def named_variables(root: Path) -> tuple[str, ...]:

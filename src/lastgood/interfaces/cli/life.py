@@ -98,7 +98,7 @@ def down(
         if not session.ask(f"Stop the gateway of {places.root}? Every request is refused from then on."):
             raise Refused("nothing was stopped", next="lastgood stop ends the controller only")
     lifecycle.down(places)
-    again = lifecycle.how_it_was_started(places)
+    again = lifecycle.how_it_was_started(places, session.state)
     session.give({"stopped": "everything", "again": again}, [f"everything has stopped; as it was again: {again}"])
     return 0
 

@@ -24,7 +24,10 @@ secrets = group("Values that a configuration names and Git never sees.")
 
 @verb(secrets, "set")
 def set_secret(session: Session, name: Name) -> int:
-    """Store a value: asked for without echo, or read from a pipe (one newline at its end is not part of it)."""
+    """Store a value: asked for without echo, or read from a pipe (one newline at its end is not part of it).
+
+    No option takes it: every user of the machine sees command lines, and the shell's history keeps them.
+    """
     prepare(session.places)
     store = _store(session)
     store.set(name, _value(session, name))
