@@ -50,6 +50,8 @@ def test_the_story_up_prove_down(shell: Shell) -> None:
     assert "up 1 a" in shell("up", *FROM, "--create", "--to", "1")
     assert "pending" in shell("status", *FROM)
     assert shell.json("prove", *FROM)["proofs"][0]["verdict"] == "exact"
+    for rows in ("generated", "none"):
+        assert "2: exact" in shell("prove", *FROM, "--rows", rows)
     assert "up 2 b" in shell("plan", *FROM)
     assert shell.json("up", *FROM)["after"] == "2"
     assert "drops column a.y" in shell("plan", *FROM, "--down", "--to", "1")

@@ -57,6 +57,17 @@ def test_the_right_password_is_not_shown_either(shell: Shell, guarded_url: str) 
         assert not [row for row in rows if PASSWORD in row[0]]
 
 
+def test_a_role_without_rights_is_told_so_by_every_command(shell: Shell, guarded_url: str, postgresql_url: str) -> None:
+    shell("up", "--url", postgresql_url, "--migrations", "m", "--to", "1")
+    url = guarded_url.replace("PASS", PASSWORD)
+    role = url.partition("://")[2].partition(":")[0]
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute(f"REVOKE postgres FROM {role}".encode())
+    for verb in (*VERBS, ("finalize", "--yes"), ("adopt",)):
+        folder = () if verb[0] in ("verify", "history", "repair", "finalize") else ("--migrations", "m")
+        assert "permission denied" in shell(*verb, "--url", url, *folder, code=Unavailable.exit_code), verb
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -50,9 +50,15 @@ class Opened:
         self._database = open_session(url, self._limits, create=self._create)
         return self._database, known
 
-    def __exit__(self, *_: object) -> None:
-        if self._database is not None:
-            self._database.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from lastgood.effects.databases.execution import explain
+        from lastgood.effects.databases.session import SqlFailure
+
+        if self._database is None:
+            return
+        self._database.close()
+        if isinstance(error, SqlFailure):
+            raise explain(error, self._database.place) from None
 
     def _said(self, url: str) -> tuple[str, Path | None]:
         from lastgood.effects.databases.opening import located
