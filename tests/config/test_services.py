@@ -110,6 +110,26 @@ def test_what_is_refused(text: str, line: int, said: str) -> None:
     assert [p for p in refused.value.problems if p.line == line and said in p.what], refused.value.problems
 
 
+CANARY = service("strategy: { canary: { steps: [5%], hold: 20s } }")
+MEASURED = "objectives: [{ errors: { not_worse_than: baseline } }]"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        (shop(service(), bake=f"bake: {{ for: 1m, {MEASURED} }}"), 6, "first 20s of the bake of 1m are warm-up"),
+        (shop(service(), bake=f"bake: {{ for: 80s, {MEASURED} }}"), 0, ""),
+        (shop(service(), bake="bake: { for: 1m }"), 0, ""),
+        (shop(service(), bake=f"bake: {{ for: 20s, warm_up: 0s, {MEASURED} }}"), 0, ""),
+        (shop(CANARY, bake=f"bake: {{ {MEASURED} }}"), 6, "catalog: each share is held for 20s, and warm-up is 20s"),
+        (shop(CANARY, bake=f"bake: {{ warm_up: 10s, {MEASURED} }}"), 0, ""),
+    ],
+)
+def test_where_nothing_can_be_judged_in_time_one_is_warned(text: str, line: int, said: str) -> None:
+    warnings = read(text).warnings
+    assert [(warning.line, said in warning.what) for warning in warnings] == ([(line, True)] if line else [])
+
+
 @pytest.mark.parametrize(
     ("lines", "line", "said"),
     [

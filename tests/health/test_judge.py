@@ -13,6 +13,7 @@ from lastgood.health.forecast import bound_s
 from lastgood.health.judge import Assessment, Judge
 from lastgood.health.objectives import edge_for
 from lastgood.health.reading import EDGES_MS, Counts
+from lastgood.health.streams import surely
 from lastgood.health.terms import STAKES, Objective, Terms, read_terms, write_terms
 from lastgood.health.ticks import Arm, Tick
 from lastgood.testing.simulated_traffic import Share, Side, steady, ticks
@@ -130,6 +131,7 @@ def test_5_requests_that_never_end_are_slow_and_fail() -> None:
     stream += [hangs(31.0 + second, 10, 0 if second < 2 else 10) for second in range(6)]
     found, at_s = judged(FULL, stream)
     assert found.outcome == "bad"
+    assert found.veto, "ten in a row that are not answered are ten failures"
     assert at_s <= 34
 
 
@@ -347,6 +349,34 @@ def test_3_when_the_baseline_is_gone_a_regression_is_found_all_the_same(fails: f
     assert at_s <= 60 + within_s
 
 
+@pytest.mark.parametrize(("fails", "outcome"), [(0.4, "bad"), (0.1, "undecided")])
+def test_3_fifty_requests_of_the_baseline_stand_in_for_it_against_what_they_rule_out(
+    fails: float, outcome: str
+) -> None:
+    """All requests moved before the candidate was warm: without a failure among them no more than one in six failed."""
+    before = list(ticks(49, 2, Side(steady(0.0)), Side(steady(0.0)), percent=50.0, per_second=50.0))
+    assert sum(tick.sides[1].finished for tick in before) in range(25, 80)
+    warm = replace(FULL, warm_up_s=3.0)
+    found, at_s = judged(warm, [*before, *lone(50, 60, steady(fails), steady(0.0), 2.0)])
+    assert found.outcome == outcome
+    assert outcome != "bad" or at_s < 10
+    assert judged(warm, lone(50, 60, steady(fails), steady(0.0)))[0].outcome == "undecided"
+
+
+def test_3_while_some_requests_still_go_to_the_baseline_a_few_of_its_past_condemn_nobody() -> None:
+    """It may fail by now as well, and is asked again soon."""
+    before = list(ticks(49, 2, Side(steady(0.0)), Side(steady(0.0)), percent=50.0, per_second=50.0))
+    after = [replace(tick, percent=99.0) for tick in lone(50, 60, steady(0.4), steady(0.0), 2.0)]
+    assert judged(replace(FULL, stakes={"errors": 1.0}), [*before, *after])[0].outcome == "undecided"
+
+
+def test_the_bound_of_few_is_that_of_clopper_and_pearson() -> None:
+    assert surely(0, 50) == pytest.approx(1 - 1e-4 ** (1 / 50))
+    assert surely(50, 50) == 0.9
+    p = surely(2, 100)
+    assert (1 - p) ** 100 + 100 * p * (1 - p) ** 99 + 4950 * p**2 * (1 - p) ** 98 == pytest.approx(1e-4)
+
+
 def test_16_slower_than_it_was_is_no_reason_where_there_is_nothing_to_compare_with() -> None:
     """The machine became busy at the moment in which all requests moved: nobody can tell what that is."""
     before = list(ticks(47, 60, Side(median_ms=steady(20)), Side(median_ms=steady(20))))
@@ -358,10 +388,18 @@ def test_16_slower_than_it_was_is_no_reason_where_there_is_nothing_to_compare_wi
 def test_17_the_evidence_says_what_was_promised() -> None:
     found, _ = judged(FULL, ticks(15, 60, Side(steady(0.2)), WELL))
     assert found.harm >= 1 / FULL.alpha
-    assert found.p <= FULL.alpha
+    assert found.p == 1 / found.harm <= FULL.alpha
+    judge = Judge(FULL)
+    seen = [judge.take(tick) for tick in ticks(16, 120, WELL, WELL)]
+    assert [each.p for each in seen] == [min(1.0, 1 / max(1.0, *_so_far(seen, n))) for n in range(len(seen))]
     assert set(found.by) == set(FULL.stakes)
     assert found.requests[0] > found.failures[0] > 0
     assert "requests failed, of the baseline's" in found.why
+
+
+def _so_far(seen: list[Assessment], n: int) -> list[float]:
+    """The wealth at each look until then: the chance that is shown rests on the highest, however often one looks."""
+    return [each.harm for each in seen[: n + 1]]
 
 
 def test_bad_stays_bad_and_good_may_turn_bad() -> None:

@@ -139,6 +139,8 @@ async def test_a_first_release_that_nobody_asks_for_anything_stays_undecided_and
         await it.made.until(lambda state: state.verdict(1).name == "undecided")
         await it.made.at_rest()
         assert it.made.state.live == 1
+        told = next(note.what for _, note in it.made.state.notes if "undecided" in note.what)
+        assert told.startswith("r1 is undecided: lastgood mark r1 good, or deploy a commit that works (")
         it.commit("/new/*", "for: 50ms")
         await it.made.verbs.deploy("main", ASK)
         await it.made.at_rest()

@@ -38,6 +38,18 @@ def test_traffic_and_failures_are_learnt_from_what_was_known_good() -> None:
     assert 0.01 < past.references["errors"] < 0.02
 
 
+def test_where_next_to_nothing_went_to_the_baseline_the_release_s_own_past_is_the_limit() -> None:
+    """All requests moved at once: what it answered at them was good enough; one in a hundred is always permitted."""
+    lines = [write_case(Case(2, 1, Terms()))]
+    for at_s in range(1, 60):
+        mine = Counts(50 * at_s, 50 * at_s, at_s, 0, 0, (50 * at_s,) * len(EDGES_MS))
+        lines.append(write_line(Reading(float(at_s), 100.0, {"one": ProxyReading(float(at_s), {"r2": mine})})))
+    references = learn([lines]).references
+    assert 0.02 < references["errors"] < 0.04
+    assert references["refused"] == 0.01
+    assert learn([lines[:4]]).references == {}, "a hundred requests are too few"
+
+
 def test_without_enough_history_clusters_are_assumed() -> None:
     assert learn([]) == Past()
     assert learn([record(60)]).dispersion["errors"] == UNKNOWN

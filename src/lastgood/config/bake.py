@@ -73,6 +73,10 @@ class Check(Section):
     _one_way = one_of("url", "prometheus", "command")
 
 
+WARM_UP_S = 20.0
+"""What new instances get where nothing else is said: caches are cold and code is compiled for the first requests."""
+
+
 class Bake(Section):
     """How a release earns its verdict.
 

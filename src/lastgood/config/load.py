@@ -23,7 +23,7 @@ from lastgood.config.merge import Advance, Merge, advance, merged
 from lastgood.config.name_checks import check_names
 from lastgood.config.parse import Fragment, SourceFile, is_source, parse_file
 from lastgood.config.repository_files import ReadFile
-from lastgood.config.service_checks import check_kept, check_services
+from lastgood.config.service_checks import check_judged, check_kept, check_services
 from lastgood.errors import ConfigError, Problem
 
 
@@ -91,6 +91,7 @@ def load(files: Sequence[SourceFile], read_file: ReadFile, *, resolves: Resolves
     problems += check_unused(merge.told, scene, merge.uses)
     problems += check_services(merge.told, complete=scene.complete)
     problems += check_kept(merge.told)
+    problems += check_judged(merge.told)
     problems += check_secrets(merge.told, resolves)
     texts, wrong = check_files(merge.told, read_file)
     problems += wrong

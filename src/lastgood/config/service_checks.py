@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from lastgood.config.bake import WARM_UP_S
 from lastgood.config.configuration import Entry
 from lastgood.config.model import Bake, Function, Service
 from lastgood.config.strategies import Canary
@@ -115,6 +116,33 @@ def check_kept(fragments: Iterable[Fragment]) -> list[Problem]:
             hint = f"keep it for {format_duration(bake_s)} or longer, or bake for less"
             what = f"{entry.kind} {entry.name}: {told}{format_duration(bake_s)}"
             problems.append(Problem(fragment.file, line, what, hint))
+    return problems
+
+
+def check_judged(fragments: Iterable[Fragment]) -> list[Problem]:
+    """Warnings about times in which a release cannot be judged, because its new code is still warming up."""
+    shared = [(fragment, entry) for fragment in fragments for entry in fragment.shared]
+    baked = next(((fragment, entry) for fragment, entry in shared if isinstance(entry.value, Bake)), None)
+    services = [(fragment, entry) for fragment, entry in shared if isinstance(entry.value, Service)]
+    if baked is None or not baked[1].value.objectives or not services:
+        return []
+    fragment, entry = baked
+    bake = entry.value
+    warm_s = WARM_UP_S if bake.warm_up_s is None else bake.warm_up_s
+    problems = []
+    if warm_s and bake.for_s < warm_s + min(bake.at_least_s, bake.for_s):
+        least = f"at_least {format_duration(min(bake.at_least_s, bake.for_s))}"
+        spent = f"the first {format_duration(warm_s)} of the bake of {format_duration(bake.for_s)} are warm-up"
+        hint = "bake for longer, or give it a shorter warm_up or at_least"
+        what = f"where a service changes, {spent}, and with {least} no release is known good in time"
+        problems.append(Problem(fragment.file, fragment.line(entry.key, "for"), what, hint, severity="warning"))
+    for fragment, entry in services:
+        canary = entry.value.strategy.canary
+        if canary is not None and canary.hold_s <= warm_s:
+            held = f"each share is held for {format_duration(canary.hold_s)}, and warm-up is {format_duration(warm_s)}"
+            what = f"service {entry.name}: {held}: only a veto stops it before all requests move"
+            line = fragment.line(entry.key, "strategy", "canary", "hold")
+            problems.append(Problem(fragment.file, line, what, "hold for longer, or warm_up", severity="warning"))
     return problems
 
 

@@ -12,6 +12,8 @@ from lastgood.health.ticks import Arm, Tick
 
 HOUR = 3600
 """Readings that are learnt from, of each record."""
+PLAIN = 0.01
+"""Below this share a bake's own failures are no limit: they were few by luck, or the hours differ."""
 USUAL_EDGE = 2
 """Which of the quantiles' edges stands for latency when its clusters are learnt: p90."""
 
@@ -32,7 +34,10 @@ class Past:
 
 
 def learn(records: Iterable[Sequence[str]]) -> Past:
-    """From the lines of records, the newest first; only the baselines count: they were known good."""
+    """From the lines of records of known good releases, the newest first.
+
+    The baselines count. Where too little went to them, what the releases answered themselves says what was good enough.
+    """
     found = [[tick for tick in ticks_of(_newest(lines)) if not tick.blind] for lines in records]
     found = [ticks for ticks in found if ticks]
     if not found:
@@ -52,11 +57,15 @@ def learn(records: Iterable[Sequence[str]]) -> Past:
     spread = {name: dispersion(_bins(found, of)) for name, of in metrics.items()}
     references = {}
     for name in ("errors", "refused"):
-        estimate = Estimate()
+        theirs, both = Estimate(), Estimate()
         for tick in everything:
-            estimate.learn(*metrics[name](tick.sides[1]))
-        if estimate.at_most is not None:
-            references[name] = estimate.at_most
+            theirs.learn(*metrics[name](tick.sides[1]))
+            for arm in tick.sides:
+                both.learn(*metrics[name](arm))
+        if theirs.at_most is not None:
+            references[name] = theirs.at_most
+        elif both.at_most is not None:
+            references[name] = max(both.at_most, PLAIN)
     newest = found[0]
     seconds = sum(tick.took_s for tick in newest)
     failed, requests = _sum(newest)

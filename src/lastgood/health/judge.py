@@ -98,6 +98,8 @@ class Judge:
             return self.now
         if self._risen_s is None or tick.at_s - self._risen_s >= self.terms.warm_up_s:
             self._bet(tick)
+        else:
+            self._learn(tick)
         self.now = self._assess()
         return self.now
 
@@ -163,22 +165,30 @@ class Judge:
     def _bet(self, tick: Tick) -> None:
         took_s, (mine, theirs), rest = tick.took_s, tick.sides, tick.rest or Arm()
         self._watched_s += took_s if mine.finished else 0.0
-        staked = self._stakes.keys()
+        staked, gone = self._stakes.keys(), tick.percent >= 100
         if "errors" in staked:
-            self._errors.take(errors_of(mine), errors_of(theirs), took_s, errors_of(rest))
+            self._errors.take(errors_of(mine), errors_of(theirs), took_s, errors_of(rest), gone=gone)
         if "refused" in staked:
-            self._refused.take(refused_of(mine), refused_of(theirs), took_s, refused_of(rest))
+            self._refused.take(refused_of(mine), refused_of(theirs), took_s, refused_of(rest), gone=gone)
         if "latency" in staked:
             self._latency.take(tick.sides, took_s, tick.rest)
         if "volume" in staked:
             self._volume.take(tick)
         for route, compared in self._routes.items():
             if (pair := tick.routes.get(route)) is not None:
-                compared.take(errors_of(pair[0]), errors_of(pair[1]), took_s)
+                compared.take(errors_of(pair[0]), errors_of(pair[1]), took_s, gone=gone)
         for limit in self._limits:
             limit.take(tick.sides, took_s, tick.rest)
         if not self._shared:
             self._certainty.take(errors_of(mine), errors_of(theirs))
+
+    def _learn(self, tick: Tick) -> None:
+        theirs, rest = tick.sides[1], tick.rest or Arm()
+        self._errors.learn(errors_of(theirs), errors_of(rest))
+        self._refused.learn(refused_of(theirs), refused_of(rest))
+        for route, compared in self._routes.items():
+            if (pair := tick.routes.get(route)) is not None:
+                compared.learn(errors_of(pair[1]), (0, 0))
 
     def _wealths(self) -> dict[str, float]:
         found = {

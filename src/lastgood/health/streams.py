@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lastgood.health.reading import EDGES_MS, Counts
@@ -13,6 +14,8 @@ FORGET = 0.999
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 ENOUGH = 200
 """Answers of the baseline before latency is judged, and requests before its past can stand in for it."""
+LEAST = 20
+"""Requests of the baseline before they can stand in for it once it is gone, with the bound that so few permit."""
 
 
 class Estimate:
@@ -33,6 +36,11 @@ class Estimate:
         """A share that the past is very likely (99.9 %) below, None where there is too little of it."""
         return None if self.seen < ENOUGH else upper(self.seen_bad, self.seen)
 
+    @property
+    def surely_at_most(self) -> float | None:
+        """The same of little past, and hence much higher; None where there is next to none."""
+        return None if self.seen < LEAST else surely(self.seen_bad, self.seen)
+
     def learn(self, bad: int, n: int) -> None:
         """One more tick."""
         self._bad, self._n = self._bad * FORGET + bad, self._n * FORGET + n
@@ -44,6 +52,16 @@ def upper(bad: int, n: int) -> float:
     """A share that ``bad`` of ``n`` are very likely (99.9 %) below."""
     spread: float = 3.1 * ((bad + 1.0) ** 0.5)
     return min((bad + 1.0 + spread) / n, 0.9)
+
+
+def surely(bad: int, n: int) -> float:
+    """The share at which at most ``bad`` of ``n`` come about once in 10,000 times (Clopper and Pearson, 1934)."""
+    low, high = bad / n, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        chance = sum(math.comb(n, k) * middle**k * (1 - middle) ** (n - k) for k in range(bad + 1))
+        low, high = (middle, high) if chance > 1e-4 else (low, middle)
+    return min(high, 0.9)
 
 
 class Compared:
@@ -64,11 +82,17 @@ class Compared:
         """Whether its past may condemn it where nothing else goes through the gateway either."""
 
     def take(
-        self, mine: tuple[int, int], theirs: tuple[int, int], took_s: float, rest: tuple[int, int] = (0, 0)
+        self,
+        mine: tuple[int, int],
+        theirs: tuple[int, int],
+        took_s: float,
+        rest: tuple[int, int] = (0, 0),
+        *,
+        gone: bool = False,
     ) -> None:
-        """Bet on this tick, then learn from it."""
+        """Bet on this tick, then learn from it; ``gone`` is whether no request goes to the baseline any more."""
         mine, theirs, rest = _sane(mine), _sane(theirs), _sane(rest)
-        limit = self.expected.at_most or self._reference
+        limit = self.expected.at_most or self._reference or (self.expected.surely_at_most if gone else None)
         if mine[1] and theirs[1]:
             gains = between_arms(mine, theirs, self.expected.share)
             self.wealth.bet([gain / self._dispersion for gain in gains], took_s)
@@ -77,8 +101,12 @@ class Compared:
             if rest[1]:
                 gains = lesser(gains, between_arms(mine, rest, self._usual.share))
             self.wealth.bet([gain / self._dispersion for gain in gains], took_s)
-        self.expected.learn(*theirs)
-        self._usual.learn(*rest)
+        self.learn(theirs, rest)
+
+    def learn(self, theirs: tuple[int, int], rest: tuple[int, int]) -> None:
+        """What the others do, and nothing else: while the candidate warms up they are what they always are."""
+        self.expected.learn(*_sane(theirs))
+        self._usual.learn(*_sane(rest))
 
 
 def _sane(counts: tuple[int, int]) -> tuple[int, int]:

@@ -150,7 +150,10 @@ def leave_open(finding: Finding, view: View) -> Outcome:
     why = "the time is over and the evidence does not suffice: " + "; ".join(finding.found.lacks)
     judged = ev.Judged(case.release, "undecided", "measured", why, JUDGE)
     name = f"r{case.release}"
-    note = ev.Noted(f"{name} is undecided: lastgood mark {name} good, or lastgood abort ({why})", "warning")
+    active = view.state.deployment
+    stays = active is None or active.plan is None or active.plan.retreat_to is None
+    instead = "deploy a commit that works" if stays else "lastgood abort"
+    note = ev.Noted(f"{name} is undecided: lastgood mark {name} good, or {instead} ({why})", "warning")
     return Outcome(((None, finding.measured), (None, judged), (None, note)))
 
 

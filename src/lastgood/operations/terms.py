@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lastgood.config.bake import Bake, Objective
+from lastgood.config.bake import WARM_UP_S, Bake, Objective
 from lastgood.config.configuration import Configuration
 from lastgood.health import forecast
 from lastgood.health.history import Past, learn
@@ -17,8 +17,6 @@ from lastgood.release.state import State
 
 LEARN_FROM = 3
 """Known good releases that are learnt from."""
-WARM_UP_S = 20.0
-"""What new instances get where nothing else is said: caches are cold and code is compiled for the first requests."""
 
 
 def past_of(state: State, evidence: Evidence, *, beside: int | None = None) -> Past:
