@@ -9,7 +9,7 @@ from lastgood.database.migration import History
 from lastgood.effects.databases.folder import read_folder
 from lastgood.effects.databases.postgresql import PostgresqlSession
 from lastgood.effects.databases.proving import prove_history, prove_pending
-from lastgood.effects.databases.runner import up
+from lastgood.effects.databases.runner import Consent, down, up
 from lastgood.effects.databases.session import Session
 from lastgood.effects.databases.sqlite import SqliteSession
 from lastgood.errors import Refused
@@ -211,6 +211,30 @@ def test_going_up_again_must_give_the_same_schema(pg: PostgresqlSession, tmp_pat
     assert proof is not None
     assert proof.verdict == "broken"
     assert "after going up again, table public.p is missing" in proof.reasons
+
+
+FULL_TEXT = {
+    "1_f.up.sql": "CREATE VIRTUAL TABLE words USING fts5 (body); CREATE TABLE a (x int)",
+    "1_f.down.sql": "DROP TABLE a; DROP TABLE words",
+    "2_y.up.sql": "ALTER TABLE a ADD y int",
+    "2_y.down.sql": "ALTER TABLE a DROP COLUMN y",
+}
+
+
+def test_the_rows_of_a_virtual_table_are_those_that_it_shows(lite: SqliteSession, tmp_path: Path) -> None:
+    history = write(tmp_path / "m", lite, FULL_TEXT)
+    up(lite, history, to="1")
+    lite.execute("INSERT INTO words VALUES ('hello world')")
+    proof = prove_pending(lite, history)
+    assert proof is not None
+    assert (proof.verdict, proof.reasons) == ("exact", ()), "what it hides has another value each time it is read"
+    assert [found.verdict for found in prove_history(lite, history)] == ["exact", "exact"]
+    with pytest.raises(Refused) as refused:
+        down(lite, history, to="0")
+    assert "would lose 1 rows of words; nothing" in refused.value.what, "and not the tables that it is made of"
+    assert down(lite, history, to="0", consent=Consent(keep=True)).came_back
+    up(lite, history, to="1")
+    assert lite.query("SELECT body FROM words WHERE words MATCH 'world'") == [("hello world",)]
 
 
 ALONE = {

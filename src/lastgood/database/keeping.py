@@ -25,7 +25,7 @@ _ADD_COLUMN = (
     rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+add\s+(?:column\s+)?"
     rf"(?!constraint\b|primary\b|unique\b|foreign\b|check\b)(?:if\s+not\s+exists\s+)?({NAME})\s"
 )
-_CREATE_TABLE = rf"(?is)create\s+table\s+(?:if\s+not\s+exists\s+)?({NAME})\s*\("
+_CREATE_TABLE = rf"(?is)create\s+(?:virtual\s+)?table\s+(?:if\s+not\s+exists\s+)?({NAME})\s*(?:\(|using\s)"
 _ABOUT = (
     rf"(?is)(?:alter\s+table\s+(?:only\s+)?|insert\s+into\s+|update\s+(?:only\s+)?"
     rf"|create\s+(?:unique\s+)?index\s+.*?\son\s+(?:only\s+)?|create\s+(?:constraint\s+)?trigger\s+.*?\son\s+"

@@ -25,6 +25,16 @@ from lastgood.effects.databases.sqlite_schema import quote, read_schema
 from lastgood.errors import Conflict, Unavailable
 
 _CONSTANT = re.compile(r"(?is)\s*(?:'(?:[^']|'')*'|[+-]?\d+(?:\.\d+)?|null|true|false|x'[0-9a-f]*')\s*")
+_COLUMNS = (
+    "SELECT t.name, c.name, c.dflt_value FROM sqlite_schema t, pragma_table_xinfo(t.name) c"
+    " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!' AND c.hidden <> 1"
+    " AND (t.name NOT LIKE 'lastgood!_%' ESCAPE '!' OR t.name LIKE 'lastgood!_kept!_%' ESCAPE '!')"
+)
+_NO_SHADOWS = (
+    " AND t.name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow')"
+    if sqlite3.sqlite_version_info >= (3, 37)
+    else ""
+)
 _TROUBLES: tuple[tuple[str, Trouble], ...] = (
     ("locked", "busy"),
     ("interrupted", "timeout"),
@@ -181,12 +191,10 @@ class SqliteSession:
             raise SqlFailure("busy" if "locked" in str(error) else "wrong", str(error)) from None
 
     def columns(self) -> Sequence[Column]:
-        """Every column of every ordinary table; SQLite knows them by name only."""
-        rows = self._run(
-            "SELECT t.name, c.name, c.dflt_value FROM sqlite_schema t, pragma_table_xinfo(t.name) c"
-            " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
-            " AND (t.name NOT LIKE 'lastgood!_%' ESCAPE '!' OR t.name LIKE 'lastgood!_kept!_%' ESCAPE '!')"
-        )
+        """Every column of every table; SQLite knows them by name only. Of a virtual table neither the columns that
+        it hides, whose values mean nothing, nor the tables that it stores its rows in.
+        """
+        rows = self._run(_COLUMNS + _NO_SHADOWS)
         return [
             Column(
                 table,
