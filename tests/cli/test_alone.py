@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from lastgood.interfaces.cli.starting import begin_project
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.verbs import Verbs
 from lastgood.settings import Places, prepare
+from tests.cli import recorded
 from tests.cli.conftest import Project
 from tests.cli.controller import RecordedController
 
@@ -67,6 +69,7 @@ def test_it_looks_marks_and_rolls_back_by_itself(deployed: Project) -> None:
     assert told.code == 0
     assert told.out.startswith('live: r2 "Shorter"')
     assert "controller: not running, this is what the journal says last" in told.out
+    assert "could not be observed" not in told.out  # there is no service that could be
     refused = deployed.run("rollback")
     assert (refused.code, "no release is known good" in refused.err) == (4, True)
     assert "d1" in deployed.run("history").out
@@ -126,3 +129,22 @@ def test_a_controller_that_lives_is_not_taken_over_from(project: Project) -> Non
             alone(session, action, until=nothing_goes_back, patience_s=0.3)
     finally:
         journal.close()
+
+
+def test_a_controller_that_comes_back_meanwhile_is_asked(deployed: Project) -> None:
+    """It was killed and is being started again: it has its lease, and its socket is not there yet."""
+    journal = open_journal(deployed.places)
+    journal.take_over(holder(), SystemClock().now(), is_alive=False)
+    started = RecordedController(api_socket(deployed.places))
+    started.says["GET /v1/status"] = {}
+    started.says["POST /v1/rollback"] = recorded.rollback_answer()
+    coming = threading.Timer(0.5, started.start)
+    coming.start()
+    try:
+        ran = deployed.run("rollback", "--no-wait")
+    finally:
+        coming.join()
+        started.stop()
+        journal.close()
+    assert ran.code == 0, ran.err
+    assert len(started.bodies("POST /v1/rollback")) == 1

@@ -14,6 +14,7 @@ import pytest
 
 from lastgood.bootstrap import Options
 from lastgood.effects.secrets import SecretStore
+from lastgood.errors import Unavailable
 from lastgood.interfaces.cli import logs
 from lastgood.interfaces.cli.render_doctor import checks
 from lastgood.interfaces.cli.starting import project_name
@@ -310,6 +311,17 @@ def test_the_doctors_page() -> None:
         "1 failure, 1 warning",
     ]
     assert checks(found[:1])[-1] == "all is well"
+
+
+def test_how_it_is_started_needs_no_room_when_it_is_written_already(project: Project) -> None:
+    prepare(project.places)
+    options = Options(proxies=2, follow="main")
+    options.save(project.places.options)
+    (project.places.options.with_suffix(".new")).mkdir()  # nothing can be written there
+    options.save(project.places.options)
+    with pytest.raises(Unavailable, match="how it is started cannot be written"):
+        Options(proxies=3).save(project.places.options)
+    assert Options.load(project.places.options) == options
 
 
 def test_who_stops_everything_is_told_how_it_ran(project: Project) -> None:

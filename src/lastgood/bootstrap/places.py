@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastgood.errors import Unavailable
+
 if TYPE_CHECKING:
     from lastgood.settings import Places
 
@@ -27,11 +29,19 @@ class Options:
     """Names of the variables that ``env:`` secrets refer to; their values are never written down."""
 
     def save(self, path: Path) -> None:
-        """Write, whole or not at all."""
+        """Write, whole or not at all; what is written already needs no room. Raises ``Unavailable``."""
+        if path.exists() and Options.load(path) == self:
+            return
         temporary = path.with_suffix(".new")
-        temporary.touch(0o600)
-        temporary.write_text(json.dumps(asdict(self)))
-        os.replace(temporary, path)
+        try:
+            temporary.touch(0o600)
+            temporary.write_text(json.dumps(asdict(self)))
+            os.replace(temporary, path)
+        except OSError as error:
+            what = f"how it is started cannot be written: {error.strerror}"
+            raise Unavailable(
+                what, where=str(path), next="make room, or mend who may write there; then again"
+            ) from error
 
     @classmethod
     def load(cls, path: Path) -> Options:

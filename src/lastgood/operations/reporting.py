@@ -17,8 +17,9 @@ from lastgood.ports import ProxyState, Stamp
 from lastgood.release import events as ev
 from lastgood.release.engine import confirm_left_s, watched_s
 from lastgood.release.ledger import held_by, known_good_ones, live_now
+from lastgood.release.observed import kind_of
 from lastgood.release.plan import Plan
-from lastgood.release.release import Release
+from lastgood.release.release import GATEWAY, Release
 from lastgood.release.state import Carried, Deployment, replaced_plans
 from lastgood.release.step import Step
 
@@ -174,11 +175,19 @@ def status(view: View, proxies: Sequence[ProxyState], unjournaled: int) -> dict[
         ],
         "gateway": {name: view.observed.value("gateway", name) for name in ("base", "candidate", "percent")},
         "services": services(view),
-        "unknown": sorted(view.observed.unknown),
+        "unknown": sorted(view.observed.unknown & _kinds(view)),
         "unjournaled": unjournaled,
         "notes": notes(view)[:3],
         "known_good": known_good_ones(view.state, view.release_of)[-5:],
     }
+
+
+def _kinds(view: View) -> set[str]:
+    """The kinds of parts there are in what is live, and in what comes and goes with it."""
+    plan = view.state.deployment.plan if view.state.deployment else None
+    numbers = {live_now(view.state), *((plan.source, plan.target) if plan else ())}
+    parts = (view.release_of(number).parts for number in numbers if number is not None)
+    return {GATEWAY, *(kind_of(part) for each in parts for part in each)}
 
 
 def history(view: View, limit: int) -> dict[str, Any]:

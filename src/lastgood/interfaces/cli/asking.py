@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from lastgood.operations.verbs import Verbs
 
 PROBE_S = 2.0
+PROBE_AGAIN_S = 0.5
 FROZEN_S = 6.0
 """After so long without a sign of life the lease of a controller may be taken."""
 
 Answer = dict[str, Any]
+
+
+class IsBack(Exception):
+    """While its lease was waited for, the controller began to answer: it is to be asked."""
 
 
 def look(session: Session, ask: Callable[[Controller], Answer], here: Callable[[Verbs], Answer]) -> Answer:
@@ -57,7 +62,10 @@ def alone(
     on_event: Callable[[Any], None] | None = None,
     patience_s: float = 0.0,
 ) -> Answer:
-    """Run an operation as the controller. A lease that looks alive is waited for as long as ``patience_s``."""
+    """Run an operation as the controller. A lease that looks alive is waited for as long as ``patience_s``.
+
+    Raises ``IsBack`` when there is patience and its controller answers: it was being started again.
+    """
     if not session.places.journal.exists():
         raise Unavailable("nothing was deployed here yet", where=str(session.places.state), next="lastgood up")
     from lastgood.interfaces.alone import with_verbs
@@ -67,9 +75,19 @@ def alone(
         try:
             return with_verbs(session.places, action, until=until, on_event=on_event)
         except Conflict:
+            if patience_s and _answers(session):
+                raise IsBack from None
             if time.monotonic() >= deadline_s:
                 raise
             time.sleep(0.5)
+
+
+def _answers(session: Session) -> bool:
+    try:
+        session.controller.get("/v1/status", timeout_s=PROBE_AGAIN_S)
+    except LastgoodError:
+        return False
+    return True
 
 
 def nothing_goes_back(verbs: Verbs) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from lastgood.errors import LastgoodError, Refused
-from lastgood.interfaces.cli.asking import controller_for_emergency
+from lastgood.interfaces.cli.asking import IsBack, controller_for_emergency
 from lastgood.interfaces.cli.client import Controller
 from lastgood.interfaces.cli.following import finish
 from lastgood.interfaces.cli.options import AcceptLoss, Basis, KeepSchema, NoWait, Only, Why, WithSchema
@@ -82,7 +82,11 @@ def _go(session: Session, controller: Controller | None, body: Body, no_wait: bo
     if controller is None:
         from lastgood.interfaces.cli.rolling_back_alone import roll_back_alone
 
-        return roll_back_alone(session, body)
+        try:
+            return roll_back_alone(session, body)
+        except IsBack:
+            session.note("the controller is back: it rolls back")
+            controller = session.controller
     answer = controller.post("/v1/rollback", body)
     session.say(begun_back(answer))
     if (why := answer.get("no_revert_commit")) is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def roll_back_alone(session: Session, body: dict[str, Any]) -> int:
-    """Returns the exit code. Raises ``Unavailable`` while a controller lives that does not answer."""
+    """Returns the exit code. Raises ``IsBack``, and ``Unavailable`` while a controller lives that does not answer."""
     story = _Story(session)
 
     async def action(verbs: Verbs) -> dict[str, Any]:
