@@ -157,6 +157,7 @@ def test_progress_of_what_went_otherwise() -> None:
         "  ok    shift 100 % of the requests to r13 (3.0 ms); away: proxy-2"
     ]
     steps = [{"id": "push", "shows": "push", "verb": "serve", "part": "gateway"}]
+    assert told("Noted", what="both sides fail", level="warning") == ["  note: both sides fail"]
     assert told("Planned", why="aborted: no", intent="retreat", target=12, steps=steps) == [
         "  going to r12 instead: aborted: no"
     ]

@@ -141,9 +141,13 @@ def test_report() -> None:
 def test_report_of_a_way_back_shows_the_way_forward_first() -> None:
     steps = [recorded.step("bake", "bake", "bake r13 for 600 s", "left"), recorded.step("settle", "serve", "settle")]
     forward = {"intent": "deploy", "target": 13, "replanned": None, "steps": steps}
-    found = recorded.report(recorded.went_back(replanned="r13 is bad"), replaced=[forward])
-    assert lines(render_report.text(found)).startswith(
-        'd32: rollback r13 -> r12, by ann (cli), 2026-03-01 12:00:05Z: "slow"\n'
+    back = recorded.went_back(intent="retreat", replanned="r13 is bad", **{"from": 12}, asked=13)
+    found = recorded.report(back, replaced=[forward])
+    found["timeline"].append({"at": "2026-03-01T12:00:06.000Z", "seq": 10, "kind": "Noted", "what": "both sides fail"})
+    said = lines(render_report.text(found))
+    assert said.endswith("  12:00:06.000  note: both sides fail\n")
+    assert said.startswith(
+        'd32: deploy r12 -> r13, by ann (cli), 2026-03-01 12:00:05Z: "slow"\n'
         "  left  bake r13 for 600 s\n"
         "  -     settle\n"
         "  going to r12 instead: r13 is bad\n"

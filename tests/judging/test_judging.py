@@ -132,6 +132,10 @@ async def test_a_shared_outage_rolls_nothing_back_and_says_so() -> None:
         await it.seconds(20, fails=0.7, base_fails=0.7)
         assert it.made.state.verdict(2).name == "baking"
         assert any("both sides fail" in note.what for _, note in it.made.state.notes)
+        timeline = it.made.verbs.report("d2")["timeline"]
+        assert [event["what"] for event in timeline if event["kind"] == "Noted"] == [
+            "r2: both sides fail; nothing is rolled back for what they share"
+        ]
 
 
 async def test_an_automatic_rollback_is_never_rolled_back_automatically() -> None:

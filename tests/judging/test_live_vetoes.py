@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,15 +62,18 @@ class MoodyShop(ServiceShop):
             (folder / f"{word}.new").write_text(mood)
             (folder / f"{word}.new").rename(folder / word)
 
-    def half_way(self) -> None:
-        """r1 is good, and r2 has half of the requests and is well."""
+    def half_way(self) -> subprocess.Popen[str]:
+        """r1 is good, and r2 has half of the requests and is well; who deployed it waits until it is known good."""
         self.begin()
         self.commit(self.words("one"), "Open the shop", services__catalog__main_py=CODE)
         self.ok("up", "--detach")
         self.ok("deploy", "--wait", "ended")
         self.commit(self.words("two", bake=BAKE), "Say two")
-        self.ok("deploy", "--wait", "converged")
-        eventually(lambda: {self.get("/visit").body for _ in range(20)}, lambda seen: seen == {"one", "two"})
+        waiting = self.begin_command("deploy", "--wait", "good")
+        eventually(
+            lambda: {self.get("/visit").body for _ in range(20)}, lambda seen: seen == {"one", "two"}, within_s=30
+        )
+        return waiting
 
     def visitors(self) -> Load:
         """Two hundred requests a second; some may fail."""
@@ -91,7 +95,7 @@ def test_a_version_that_crashes_again_and_again_or_is_not_healthy_goes_back(
     shop: MoodyShop, mood: str, because: set[str]
 ) -> None:
     """Nobody asks it meanwhile: no request that fails speaks against it."""
-    shop.half_way()
+    waiting = shop.half_way()
     shop.feel(two=mood)
     eventually(lambda: shop.status()["deployment"], lambda deployment: deployment is None, within_s=60)
     with shop.visited() as load:
@@ -102,6 +106,8 @@ def test_a_version_that_crashes_again_and_again_or_is_not_healthy_goes_back(
     assert (bad["verdict"], bad["basis"]) == ("bad", "veto")
     assert bad["evidence"].partition(": 3 times")[0] in because
     assert shop.ask("report", "d2")["ended"]["outcome"] == "went back"
+    _, errors = waiting.communicate(timeout=60)
+    assert (waiting.returncode, bad["evidence"] in errors) == (6, True)
     assert "held" in shop.run("deploy", str(bad["revision"])).said
 
 
@@ -113,7 +119,7 @@ def told(shop: MoodyShop, what: str) -> bool:
 @pytest.mark.parametrize("mood", ["sick", "crashes"])
 def test_there_is_no_way_back_into_a_version_that_is_dead(shop: MoodyShop, mood: str) -> None:
     """The old one does not start any more when the new one falls ill: nothing moves, and it is said."""
-    shop.half_way()
+    waiting = shop.half_way()
     shop.feel(one="crashes")
     eventually(lambda: {shop.get("/visit").body for _ in range(20)}, lambda seen: "one" not in seen, within_s=30)
     eventually(lambda: told(shop, "no instance of the version before is healthy"), bool, within_s=30)
@@ -123,15 +129,20 @@ def test_there_is_no_way_back_into_a_version_that_is_dead(shop: MoodyShop, mood:
         eventually(lambda: shop.ok("status").said.count("ends again and again") > 1, bool, within_s=30)
     active = shop.status()["deployment"]
     assert active is not None, "it was not taken back"
+    assert waiting.poll() is None, "it may be known good yet"
+    assert "note: r2: catalog: no instance of either version is healthy" in shop.ok("report", "d2").said
     assert {event["kind"] for event in shop.ask("report", "d2")["timeline"]} & {"Judged"} == set()
     shop.feel(two="")
     eventually(lambda: {shop.get("/visit").body for _ in range(20)}, lambda seen: "two" in seen, within_s=30)
     shop.ok("promote", "--full")
     eventually(lambda: {shop.get("/visit").body for _ in range(20)}, lambda seen: seen == {"two"}, within_s=30)
+    shop.ok("mark", "r2", "good")
+    said, _ = waiting.communicate(timeout=60)
+    assert (waiting.returncode, "note: r2: catalog: no instance of either version is healthy" in said) == (0, True)
 
 
 def test_what_fails_on_both_sides_is_nobody_s_fault(shop: MoodyShop) -> None:
-    shop.half_way()
+    waiting = shop.half_way()
     load = shop.visitors()
     load.start()
     try:
@@ -146,3 +157,8 @@ def test_what_fails_on_both_sides_is_nobody_s_fault(shop: MoodyShop) -> None:
         load.stop()
     assert {answer.body for answer in load.answers[mended + 100 :]} == {"one", "two"}, "both have their share still"
     assert shop.history()["releases"][0]["verdict"] != "bad"
+    assert waiting.poll() is None
+    assert "note: r2: both sides fail; nothing is rolled back for what they share" in shop.ok("report", "d2").said
+    shop.ok("abort")
+    said, _ = waiting.communicate(timeout=60)
+    assert (waiting.returncode, "both sides fail" in said) == (6, True)

@@ -342,4 +342,5 @@ class Judging:
     async def _note(self, what: str) -> None:
         if what != self._said:
             self._said = what
-            await self._loop.ask(partial(rulings.note, what))
+            told = partial(rulings.note_of, self._open.subject.deployment) if self._open else rulings.note
+            await self._loop.ask(partial(told, what))

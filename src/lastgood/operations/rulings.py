@@ -138,7 +138,7 @@ def nowhere(finding: Finding, view: View) -> Outcome:
     why = f"{finding.told}; there is nothing to go back to"
     judged = ev.Judged(case.release, "undecided", "measured", why, JUDGE)
     note = ev.Noted(f"r{case.release} looks bad: {why}; deploy a commit that works", "warning")
-    return Outcome(((None, finding.measured), (None, judged), (None, note)))
+    return Outcome(((None, finding.measured), (None, judged), (case.deployment, note)))
 
 
 def leave_open(finding: Finding, view: View) -> Outcome:
@@ -154,7 +154,7 @@ def leave_open(finding: Finding, view: View) -> Outcome:
     stays = active is None or active.plan is None or active.plan.retreat_to is None
     instead = "deploy a commit that works" if stays else "lastgood abort"
     note = ev.Noted(f"{name} is undecided: lastgood mark {name} good, or {instead} ({why})", "warning")
-    return Outcome(((None, finding.measured), (None, judged), (None, note)))
+    return Outcome(((None, finding.measured), (None, judged), (case.deployment, note)))
 
 
 def take_back(finding: Finding, view: View) -> Outcome:
@@ -174,6 +174,11 @@ def keep(finding: Finding, view: View) -> Outcome:
 def note(what: str, view: View) -> Outcome:
     """Something a person should find in the history."""
     return Outcome(((None, ev.Noted(what, "warning")),))
+
+
+def note_of(deployment: int, what: str, view: View) -> Outcome:
+    """The same of a deployment: who waits for it, and who reads its report, is told as well."""
+    return Outcome(((deployment if view.state.active == deployment else None, ev.Noted(what, "warning")),))
 
 
 def replayed(kept: ev.Measured, found: Assessment) -> Mapping[str, Any]:

@@ -15,6 +15,11 @@ def name(release: int | None) -> str:
     return "nothing" if release is None else f"r{release}"
 
 
+def was_asked(found: Mapping[str, Any]) -> str:
+    """What it was asked to be: what it does now may be the way back of that."""
+    return "deploy" if found["intent"] == "retreat" else str(found["intent"])
+
+
 def proof(found: Mapping[str, Any]) -> str:
     """How far the traffic's move is proved: who acknowledged, how fast, what the left release still got."""
     convergence = found.get("convergence")

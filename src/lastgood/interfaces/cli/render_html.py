@@ -8,8 +8,8 @@ from html import escape
 from typing import Any
 
 from lastgood.interfaces.cli import plots, render_changes, render_verdict
-from lastgood.interfaces.cli.render_deployment import name, proof, revert_commit
-from lastgood.interfaces.cli.render_report import clock, left_behind, no_changes, outcome, told, was_asked
+from lastgood.interfaces.cli.render_deployment import name, proof, revert_commit, was_asked
+from lastgood.interfaces.cli.render_report import clock, left_behind, no_changes, outcome, told
 from lastgood.interfaces.cli.text import escaped
 
 _STYLE = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lastgood.interfaces.cli import render_changes, render_verdict
-from lastgood.interfaces.cli.render_deployment import name, proof, revert_commit
+from lastgood.interfaces.cli.render_deployment import name, proof, revert_commit, was_asked
 from lastgood.interfaces.cli.render_status import deployment
 from lastgood.interfaces.cli.text import escaped
 
@@ -55,11 +55,6 @@ def outcome(found: Mapping[str, Any]) -> str:
         return f"HALTED: {found['halted']['why']}" if found["halted"] else "it is under way"
     why = f": {found['ended']['why']}" if found["ended"]["why"] else ""
     return f"{found['ended']['outcome']}, {name(found['ended']['live'])} was live after it{why}"
-
-
-def was_asked(found: Mapping[str, Any]) -> str:
-    """What it was asked to be: what it does now may be the way back of that."""
-    return "deploy" if found["intent"] == "retreat" else str(found["intent"])
 
 
 def markdown(found: Mapping[str, Any], verdict: Mapping[str, Any] | None = None) -> list[str]:
@@ -155,6 +150,8 @@ def clock(event: Mapping[str, Any]) -> str:
 def told(event: Mapping[str, Any]) -> str:
     """An event in one line."""
     kind = str(event["kind"])
+    if kind == "Noted":
+        return f"note: {event['what']}"
     parts = [
         f"{key} {_value(event[key])}" for key in _SHOWN.get(kind, ()) if event.get(key) not in (None, "", {}, [], ())
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lastgood.interfaces.cli import render_drill
-from lastgood.interfaces.cli.render_deployment import WAITS, name
+from lastgood.interfaces.cli.render_deployment import WAITS, name, was_asked
 from lastgood.interfaces.cli.text import columns, counted, lasting, milliseconds, moment
 
 _MARKS = {"waits": "-", "started": "...", "ended": "ok", "failed": "fail"}
@@ -67,7 +67,7 @@ def deployment(found: Mapping[str, Any]) -> list[str]:
     """A deployment with its steps."""
     why = f': "{found["why"]}"' if found["why"] else ""
     lines = [
-        f"d{found['deployment']}: {found['intent']} {name(found['from'])} -> {name(found['asked'])}, "
+        f"d{found['deployment']}: {was_asked(found)} {name(found['from'])} -> {name(found['asked'])}, "
         f"by {found['by']}, {moment(found['at'])}{why}"
     ]
     for plan in found.get("replaced", ()):

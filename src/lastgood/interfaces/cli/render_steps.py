@@ -40,6 +40,8 @@ class Teller:
                 return [f"  abort asked for by {event['by']}"]
             case "Halted":
                 return [f"  HALTED: {event['why']}"]
+            case "Noted":
+                return [f"  note: {event['what']}"]
             case "Superseded":
                 return [f"  superseded by d{event['by']}"]
         return []
