@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,20 @@ def test_the_branch_and_the_clean_work_tree_move_together(shop: Shop) -> None:
     assert shop.git("log", "-1", "--format=%(trailers:key=Reverts,valueonly)").strip() == bad
     assert "lastgood: take r12 back" in shop.git("reflog", "main", "-1")
     assert "lastgood: take r12 back" in shop.git("reflog", "HEAD", "-1")
+
+
+def test_where_git_cannot_write_it_says_what_to_do_later(shop: Shop) -> None:
+    good, bad = shop.commit({"lastgood.yaml": b"a: 1\n", "b": b"1"}, "Good"), shop.commit({"b": b"2"}, "Bad")
+    shop.commit({"c": b"3"}, "Later")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(Unavailable, match="Git cannot write here") as refused:
+            shop.repository.revert(order(bad, good))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (refused.value.next or "").endswith(f"revert {bad[:12]}")
+    assert (shop.path / "b").read_bytes() == b"2"
 
 
 def test_files_the_change_does_not_touch_keep_their_times(shop: Shop) -> None:

@@ -141,6 +141,18 @@ def test_only_what_differs_made_it_bad() -> None:
     assert content_to_quarantine(bad, None) == dict(bad.parts)
 
 
+def test_nobody_is_led_to_what_is_known_to_be_bad() -> None:
+    with pytest.raises(Refused) as refused:
+        known_good(lived(1, 2, 1, r2="bad"), RELEASES.__getitem__, leaving=1)
+    assert refused.value.next == "deploy a commit that works"
+    with pytest.raises(Refused) as refused:
+        known_good(lived(1, 2, 3, r2="bad"), RELEASES.__getitem__, leaving=3)
+    assert refused.value.next == "lastgood rollback r1"
+    with pytest.raises(Refused) as refused:
+        known_good(lived(1, 2), RELEASES.__getitem__, leaving=2)
+    assert (refused.value.next or "").startswith("lastgood rollback previous")
+
+
 def test_equal_content_is_the_newest_of_that_content() -> None:
     again = {**RELEASES, 4: Release(4, "shop", "c", RELEASES[2].parts)}
     made = lived(1)

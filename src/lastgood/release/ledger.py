@@ -46,8 +46,17 @@ def known_good(state: State, release_of: ReleaseOf, *, leaving: int | None) -> C
         raise Refused("there is no release to go back to", next="deploy a commit that works")
     raise Refused(
         f"no release is known good; r{before} was live before, it is {state.verdict(before).name}",
-        next=f"lastgood rollback previous   (or first: lastgood mark r{before} good)",
+        next=_without_proof(state, before, leaving),
     )
+
+
+def _without_proof(state: State, before: int, leaving: int | None) -> str:
+    """What a person may choose where nothing is known good; never what is known to be bad."""
+    if state.verdict(before).name != "bad":
+        return f"lastgood rollback previous   (or first: lastgood mark r{before} good)"
+    lived = (number for number in reversed(state.lived) if number != leaving)
+    other = next((number for number in lived if state.verdict(number).name != "bad"), None)
+    return "deploy a commit that works" if other is None else f"lastgood rollback r{other}"
 
 
 def known_good_ones(state: State, release_of: ReleaseOf) -> list[int]:

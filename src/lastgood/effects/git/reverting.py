@@ -38,11 +38,18 @@ def revert(native: pygit2.Repository, order: RevertOrder) -> Reverted:
     for path in order.keep_paths:
         check_path(path.rstrip("/"))
     message_of(order)
-    for _ in range(_TRIES):
-        done = _attempt(native, order)
-        if done is not None:
-            return done
-    done = _attempt(native, order, restless=True)
+    try:
+        for _ in range(_TRIES):
+            done = _attempt(native, order)
+            if done is not None:
+                return done
+        done = _attempt(native, order, restless=True)
+    except pygit2.GitError as error:
+        raise Unavailable(
+            f"Git cannot write here: {error}",
+            where=native.path,
+            next=f"make it writable, then: git -C {native.path} revert {order.bad[:12]}",
+        ) from error
     assert done is not None
     return done
 
