@@ -233,9 +233,9 @@ class PostgresqlSession:
         """Rows of a table, or rows in which a column says something else than its default."""
         return count_rows(self.query, table, column)
 
-    def rows(self, table: str, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
+    def rows(self, table: str, names: Sequence[str], limit: int, *, ordered: bool = False) -> list[tuple[Any, ...]]:
         """These columns of at most ``limit`` rows of a table, every value as text."""
-        return read_rows(self.query, table, names, limit)
+        return read_rows(self.query, table, names, limit, ordered=ordered)
 
     def settle(self, statement: Statement) -> Literal["done", "again", "unknown"]:
         """Look into the catalog for what the statement makes; an invalid index is dropped."""

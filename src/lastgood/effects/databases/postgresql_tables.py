@@ -74,7 +74,8 @@ def count_rows(query: Query, table: str, column: Column | None) -> int:
     return int(query(f"SELECT count(*) FROM {known[0][2]}{where}")[0][0])  # noqa: S608
 
 
-def read_rows(query: Query, table: str, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
-    """These columns of at most ``limit`` rows of a table, every value as text."""
+def read_rows(query: Query, table: str, names: Sequence[str], limit: int, *, ordered: bool) -> list[tuple[Any, ...]]:
+    """These columns of at most ``limit`` rows of a table, all as text; ``ordered``: the first by their values."""
+    order = " ORDER BY " + ", ".join(str(n + 1) for n in range(len(names))) if ordered and names else ""
     listed = ", ".join(f"{_quoted(name)}::text" for name in names)
-    return query(f"SELECT {listed} FROM {query(_NAMED, [table])[0][2]} LIMIT {int(limit)}")  # noqa: S608
+    return query(f"SELECT {listed} FROM {query(_NAMED, [table])[0][2]}{order} LIMIT {int(limit)}")  # noqa: S608

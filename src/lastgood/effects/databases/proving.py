@@ -235,6 +235,9 @@ def read_rows(session: Session) -> Rows:
         if not column.name.startswith(KEPT):
             names.setdefault(column.table, []).append(column.name)
     return {
-        table: Counter(tuple(zip(sorted(own), row, strict=True)) for row in session.rows(table, sorted(own), _COMPARED))
+        table: Counter(
+            tuple(zip(sorted(own), row, strict=True))
+            for row in session.rows(table, sorted(own), _COMPARED, ordered=True)
+        )
         for table, own in sorted(names.items())
     }

@@ -116,8 +116,11 @@ class Session(Protocol):
         """Rows of a table, or rows in which a column says something else than its default; 0 when there is no such."""
         ...
 
-    def rows(self, table: str, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
-        """These columns of at most ``limit`` rows of a table; PostgreSQL gives every value as text."""
+    def rows(self, table: str, names: Sequence[str], limit: int, *, ordered: bool = False) -> list[tuple[Any, ...]]:
+        """These columns of at most ``limit`` rows of a table; PostgreSQL gives every value as text.
+
+        ``ordered``: of more rows the same ones each time, whatever moved them: PostgreSQL has to sort them for it.
+        """
         ...
 
     def settle(self, statement: Statement) -> Literal["done", "again", "unknown"]:

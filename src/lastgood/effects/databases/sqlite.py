@@ -224,8 +224,8 @@ class SqliteSession:
             where = f" WHERE {quote(column.name)} IS NOT ({column.default or 'NULL'})"
         return int(self._run(f"SELECT count(*) FROM {quote(plain)}{where}")[0][0])  # noqa: S608
 
-    def rows(self, table: str, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
-        """These columns of at most ``limit`` rows of a table."""
+    def rows(self, table: str, names: Sequence[str], limit: int, *, ordered: bool = False) -> list[tuple[Any, ...]]:
+        """These columns of at most ``limit`` rows of a table, by their keys, which no update moves."""
         listed = ", ".join(map(quote, names))
         return self._run(f"SELECT {listed} FROM {quote(table)} LIMIT ?", (limit,))  # noqa: S608
 
