@@ -51,7 +51,7 @@ WORKER = "export default { fetch() { return new Response('ok'); } };"
 DECLARED = "export default { fetch() { return new Response('ok', { headers: { 'content-length': '2' } }); } };"
 WRANGLER = '{"main": "index.js", "compatibility_date": "2026-07-01"}'
 LIMITED = "Worker hello, limits said"
-PLAIN = "plain.capnp"
+PLAIN = ".plain"
 CONNECTIONS = 32
 REQUEST = b"GET / HTTP/1.1\r\nhost: bench\r\n\r\n"
 _PACKAGES = "import sys; sys.path.insert(0, '.packages'); import uvicorn; uvicorn.main()"
@@ -110,9 +110,9 @@ def _bundle(name: str, code: str) -> Iterator[tuple[Path, Function]]:
         (folder / ("index.js" if is_worker else "main.py")).write_text(code)
         if is_worker:
             (folder / "wrangler.json").write_text(WRANGLER)
+            build_worker(folder)
+            (folder / BUILT).rename(folder / PLAIN)
             build_worker(folder, limited=name == LIMITED)
-            config = (folder / BUILT / CONFIG).read_text()
-            (folder / BUILT / PLAIN).write_text(config.replace('service = "gate")', 'service = "main")'))
         else:
             if name == "FastAPI":
                 (folder / "requirements.txt").write_text("fastapi\nuvicorn\n")
@@ -137,7 +137,7 @@ def _activated(bundle: Path, function: Function) -> Iterator[int]:
 def _by_hand(name: str, bundle: Path) -> Iterator[tuple[int, float]]:
     port = free_port()
     if name.startswith("Worker"):
-        command = [find_workerd(), "serve", str(bundle / BUILT / PLAIN), f"--socket-addr=http=127.0.0.1:{port}"]
+        command = [find_workerd(), "serve", str(bundle / PLAIN / CONFIG), f"--socket-addr=http=127.0.0.1:{port}"]
     else:
         options = ["--port", str(port), "--log-level", "warning", "--no-access-log", "--loop", "asyncio"]
         start = ["-c", _PACKAGES] if name == "FastAPI" else ["-m", "uvicorn"]
@@ -240,6 +240,6 @@ def _note() -> str:
         f"A cold start is one request, from its connect to its whole answer. By hand: `uvicorn main:app` or `workerd "
         f"serve`, from its start to its first answer. Warm: {CONNECTIONS} connections of one client in Python, which "
         "shares the two cores and is the limit for Workers. Memory is proportional set size; asleep, only the "
-        "activator is there. A Worker whose limits are said is reached by way of a second one, which keeps them; the "
-        "other has none, and nothing before it."
+        "activator is there. A Worker whose limits are said has something around it that keeps them; the other has "
+        "none, and nothing around it."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import threading
 import time
@@ -57,6 +58,33 @@ def limited(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     yield start
     for each in made:
         each.__exit__()
+
+
+CLASS = """\
+import { WorkerEntrypoint } from "cloudflare:workers";
+export default class extends WorkerEntrypoint {
+  async fetch(request) {
+    await new Promise((resolve) => setTimeout(resolve, new URL(request.url).pathname === "/never" ? 1e6 : 50));
+    return new Response(this.env.WORD);
+  }
+}
+"""
+
+
+def test_a_class_is_bounded_too_and_so_is_one_with_schedules(tmp_path: Path) -> None:
+    """And a compatibility date from which promises may be resolved by another request without saying so."""
+    said = {
+        "main": "main.js",
+        "compatibility_date": "2026-07-01",
+        "vars": {"WORD": "class"},
+        "triggers": {"crons": ["0 3 * * *"]},
+    }
+    (tmp_path / "wrangler.json").write_text(json.dumps(said))
+    (tmp_path / "main.js").write_text(CLASS)
+    with worker(tmp_path, limited=True, concurrency=1, timeout_s=1, env={"LASTGOOD_CRON": "token"}) as function:
+        assert {(each.status, each.body) for each in at_once(function, "/", 8)} == {(200, b"class")}
+        assert function.request("/never").status == 504
+        assert function.request().body == b"class"
 
 
 def at_once(function: Running, path: str, count: int) -> list[Answer]:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from lastgood.effects.functions.worker_entry import entry
-from lastgood.effects.functions.worker_gate import GATE, MODULE
 from lastgood.effects.functions.worker_runtime import BUILT, CONFIG, CRONS, find_esbuild
 from lastgood.effects.functions.wrangler import FILES, Project, config_text, read_project
 from lastgood.errors import Refused
@@ -39,10 +38,9 @@ def build_worker(folder: Path, environment: tuple[str, ...] = (), *, limited: bo
     built.mkdir()
     if project.crons:
         (built / CRONS).write_text(json.dumps(dict(project.crons)))
-        (built / _ENTRY).write_text(entry(f"../{project.main}"))
-    _bundle(folder, project, f"{BUILT}/{_ENTRY}" if project.crons else project.main)
-    if limited:
-        (built / MODULE).write_text(GATE)
+    if project.crons or limited:
+        (built / _ENTRY).write_text(entry(f"../{project.main}", limited=limited))
+    _bundle(folder, project, f"{BUILT}/{_ENTRY}" if project.crons or limited else project.main)
     (built / CONFIG).write_text(config_text(project, environment, "index.js", limited=limited))
     if fetched:
         shutil.rmtree(folder / "node_modules")

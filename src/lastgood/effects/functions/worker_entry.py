@@ -1,4 +1,4 @@
-"""The module around a Worker with cron triggers: workerd by itself has no way to raise a scheduled event.
+"""The module around a Worker with cron triggers, or with limits: workerd has no way to raise an event, or to bound one.
 
 A request that proves itself with the version's token becomes ``scheduled(controller, env, ctx)``; every other one goes
 to the Worker's own ``fetch``. A Worker is an object of handlers or a class of ``WorkerEntrypoint``: both are known.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from lastgood.effects.functions.cron_request import AT_HEADER, SCHEDULE_HEADER, TOKEN_HEADER
+from lastgood.effects.functions.worker_gate import GATE
 from lastgood.effects.functions.wrangler import TOKEN
 
 _ENTRY = """\
@@ -23,12 +24,13 @@ async function run(request, scheduled) {
   await scheduled({ type: "scheduled", cron, scheduledTime, noRetry() {} });
   return new Response(null, { status: 204 });
 }
-const none = () => new Response("it has no fetch handler", { status: 501 });
+%(gate)s
+const none = async () => new Response("it has no fetch handler", { status: 501 });
 const wrapped = typeof theirs === "function"
   ? class extends theirs {
       async fetch(request) {
         if (isOurs(request, this.env)) return run(request, super.scheduled && ((event) => super.scheduled(event)));
-        return super.fetch ? super.fetch(request) : none();
+        return gated(request, this.env, this.ctx, (asked) => super.fetch ? super.fetch(asked) : none());
       }
     }
   : Object.assign(Object.create(theirs), {
@@ -36,16 +38,20 @@ const wrapped = typeof theirs === "function"
         if (isOurs(request, env)) {
           return run(request, theirs.scheduled && ((event) => theirs.scheduled(event, env, ctx)));
         }
-        return theirs.fetch ? theirs.fetch(request, env, ctx) : none();
+        return gated(request, env, ctx, async (asked) => theirs.fetch ? theirs.fetch(asked, env, ctx) : none());
       },
     });
 export default wrapped;
 """
 
 
-def entry(module: str) -> str:
+_OPEN = "const gated = (request, env, ctx, call) => call(request);"
+
+
+def entry(module: str, *, limited: bool) -> str:
     """The text of the module; ``module`` is the Worker's own, as it is imported from there."""
     return _ENTRY % {
+        "gate": GATE if limited else _OPEN,
         "module": json.dumps(module),
         "token": TOKEN,
         "token_header": TOKEN_HEADER,

@@ -1,19 +1,18 @@
-"""The Worker in front of one whose limits are said: its turn, the size of a body, the time for an answer.
+"""What bounds a Worker whose limits are said: its turn, the size of a body, the time for an answer.
 
-workerd bounds none of these by itself. The user's Worker stays as it is; ours, in the same process, hands requests on
-to it and gives the answers that a Python function gives (``limits.py``): 413, 503, 504 and 500 with the same words.
-What is said comes with ``LASTGOOD_WORKER``, so that one bundle serves whatever the numbers are.
+workerd bounds none of these by itself. The module around the Worker (``worker_entry``) calls it by way of this, and
+gives the answers that a Python function gives (``limits.py``): 413, 503, 504 and 500 with the same words. What is said
+comes with ``LASTGOOD_WORKER``, so that one bundle serves whatever the numbers are.
 """
 
 from __future__ import annotations
 
-COMPATIBILITY_DATE = "2025-05-01"
-"""Of the gate: from 2024-10-14 on a promise may be resolved by another request than the one that waits for it."""
-MODULE = "gate.js"
 SETTINGS = "LASTGOOD_WORKER"
 """The variable, JSON: ``timeout_s`` (with the wait for a turn), ``concurrency``, ``body_bytes``."""
+PROMISES = ("handle_cross_request_promise_resolution", "2024-10-14")
+"""The flag that lets the end of one request give its turn to another, and the date from which it need not be said."""
 
-# `ended` keeps what waits alive when its client goes: a turn that is never given back would be lost for ever.
+# `waitUntil` keeps what waits alive when its client goes: a turn that is never given back would be lost for ever.
 GATE = """\
 let limits, free;
 const queue = [];
@@ -63,58 +62,46 @@ async function linger(sent) {
   await Promise.race([all, new Promise((resolve) => setTimeout(resolve, LINGER_MS))]);
 }
 
-export default {
-  async fetch(request, env, ctx) {
-    if (!limits) { limits = JSON.parse(env.LIMITS); free = limits.concurrency; }
-    const length = request.headers.get("content-length");
-    if (length !== null && Number(length) > limits.body_bytes) {
-      await linger(request.body.getReader());
-      return answers.large();
-    }
-    const say = (what) => console.error(`${request.method} ${new URL(request.url).pathname}: ${what}`);
-    const stop = new AbortController();
-    let why, leave, end, hasTurn = false;
-    const over = new Promise((resolve) => { leave = (reason) => { resolve(why ??= reason); stop.abort(); }; });
-    ctx.waitUntil(new Promise((resolve) => { end = resolve; }));
-    const timer = setTimeout(() => {
-      say(`${hasTurn ? "not answered" : "no turn"} within ${limits.timeout_s} s`);
-      leave("late");
-    }, limits.timeout_s * 1000);
-    const done = () => {
-      clearTimeout(timer);
-      if (hasTurn) give();
-      hasTurn = false;
-      end();
-    };
-    hasTurn = await turn(over);
-    if (!hasTurn) { done(); return plain(503, LATE); }
-    const sent = request.body !== null && length === null ? request.body.getReader() : null;
-    try {
-      const asked = sent ? counted(request, sent, () => leave("large")) : request;
-      const answer = await Promise.race([env.WORKER.fetch(asked, { signal: stop.signal }), over]);
-      if (why) throw why;
-      if (answer.body === null || answer.webSocket) { done(); return answer; }
-      const known = answer.headers.get("content-length");
-      const through = known === null ? new IdentityTransformStream() : new FixedLengthStream(BigInt(known));
-      answer.body.pipeTo(through.writable, { signal: stop.signal }).then(done, done);
-      return new Response(through.readable, answer);
-    } catch (error) {
-      if (why === "large") await linger(sent);
-      done();
-      if (!why) say(`the function raised\\n${error}`);
-      return answers[why ?? "failed"]();
-    }
-  },
-};
-"""
-
-
-def services(worker: str) -> str:
-    """Cap'n Proto of the gate in front of the service that is called so."""
-    return f"""\
-    (name = "gate", worker = (
-      modules = [(name = "{MODULE}", esModule = embed "{MODULE}")],
-      compatibilityDate = "{COMPATIBILITY_DATE}",
-      bindings = [(name = "WORKER", service = "{worker}"), (name = "LIMITS", fromEnvironment = "{SETTINGS}")],
-    )),
+async function gated(request, env, ctx, call) {
+  if (!limits) { limits = JSON.parse(env.LASTGOOD_WORKER); free = limits.concurrency; }
+  const length = request.headers.get("content-length");
+  if (length !== null && Number(length) > limits.body_bytes) {
+    await linger(request.body.getReader());
+    return answers.large();
+  }
+  const say = (what) => console.error(`${request.method} ${new URL(request.url).pathname}: ${what}`);
+  let why, leave, end, hasTurn = false;
+  const over = new Promise((resolve) => { leave = (reason) => resolve(why ??= reason); });
+  const stop = new AbortController();
+  ctx.waitUntil(new Promise((resolve) => { end = resolve; }));
+  const timer = setTimeout(() => {
+    say(`${hasTurn ? "not answered" : "no turn"} within ${limits.timeout_s} s`);
+    leave("late");
+    stop.abort();
+  }, limits.timeout_s * 1000);
+  const done = () => {
+    clearTimeout(timer);
+    if (hasTurn) give();
+    hasTurn = false;
+    end();
+  };
+  hasTurn = await turn(over);
+  if (!hasTurn) { done(); return plain(503, LATE); }
+  const sent = request.body !== null && length === null ? request.body.getReader() : null;
+  try {
+    const asked = sent ? counted(request, sent, () => leave("large")) : request;
+    const answer = await Promise.race([call(asked), over]);
+    if (why) throw why;
+    if (answer.body === null || answer.webSocket) { done(); return answer; }
+    const known = answer.headers.get("content-length");
+    const through = known === null ? new IdentityTransformStream() : new FixedLengthStream(BigInt(known));
+    answer.body.pipeTo(through.writable, { signal: stop.signal }).then(done, done);
+    return new Response(through.readable, answer);
+  } catch (error) {
+    if (why === "large") await linger(sent);
+    done();
+    if (!why) say(`the function raised\\n${error?.stack ?? error}`);
+    return answers[why ?? "failed"]();
+  }
+}
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lastgood.config.crons import of_worker
-from lastgood.effects.functions import worker_gate
+from lastgood.effects.functions.worker_gate import PROMISES, SETTINGS
 from lastgood.errors import Refused
 
 TOKEN = "LASTGOOD_CRON"  # noqa: S105 the name of a variable
@@ -117,12 +117,14 @@ def _plain(text: str) -> str:
 def config_text(project: Project, environment: tuple[str, ...], module: str, *, limited: bool = False) -> str:
     """The configuration of workerd; values of ``environment`` come from its environment when it starts.
 
-    ``limited``: requests come by way of the gate.
+    ``limited``: the gate is around it, and is told its limits.
     """
     bindings = [_binding(name, value) for name, value in sorted(project.variables.items()) if name not in environment]
-    told = (*environment, TOKEN) if project.crons else environment
+    told = (*environment, *([TOKEN] if project.crons else []), *([SETTINGS] if limited else []))
     bindings += [f"(name = {_text(name)}, fromEnvironment = {_text(name)})" for name in told]
-    flags = ", ".join(_text(flag) for flag in project.flags)
+    flag, default_from = PROMISES
+    more = [flag] if limited and project.compatibility_date < default_from and flag not in project.flags else []
+    flags = ", ".join(_text(one) for one in (*project.flags, *more))
     return f"""\
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -133,10 +135,9 @@ const config :Workerd.Config = (
       compatibilityFlags = [{flags}],
       bindings = [{", ".join(bindings)}],
     )),
-{worker_gate.services("main") if limited else ""}\
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "{"gate" if limited else "main"}")],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 """
 
