@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from lastgood.config import model
 from lastgood.config.configuration import Configuration
 from lastgood.config.model import Listener, Route
-from lastgood.effects.envoy.metrics import EnvoyMeasurements, reading_of
+from lastgood.effects.envoy.metrics import EnvoyMeasurements, reading_of, statistics_of
 from lastgood.effects.envoy.proxies import EnvoyProxies
 from lastgood.gateway.runtime import runtime_resource
 from lastgood.gateway.snapshot import Generation, Traffic
@@ -150,6 +151,25 @@ async def test_requests_of_guarded_routes_count_as_their_releases_too(machine: M
             await client.get("shop.example", path)
         after = await proxies.requests()
         assert after[2] - before.get(2, 0) == 2
+
+
+async def test_what_a_look_reads_does_not_grow_with_the_requests(machine: Machine) -> None:
+    """The proxy counts; a look reads as many numbers after three hundred requests as after six."""
+    async with serving(machine) as (proxies, measurements, _):
+        client, sizes = Client(machine.port), []
+        for sent, of_each in ((2, 2), (100, 98)):
+            for path in ("/ok", "/404", "/500") * of_each:
+                await client.get("shop.example", path)
+            arms = await until_timed(measurements, "r2", 3 * sent)
+            assert arms["r2"].answered == 3 * sent
+            assert arms["r2"].failed == arms["r2"].refused == sent
+            sizes.append(_numbers(await proxies.admin("one").statistics(statistics_of({1, 2}))))
+        assert sizes[0] == sizes[1] > 0
+
+
+def _numbers(statistics: list[dict[str, Any]]) -> int:
+    histograms = [each for one in statistics for each in one.get("histograms", ())]
+    return len(statistics) + sum(len(each["buckets"]) for each in histograms)
 
 
 async def test_9_requests_that_a_header_forces_to_a_release_are_not_measured(machine: Machine) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from lastgood.effects.system_clock import SystemClock
+from lastgood.health.reading import ProxyReading
 from lastgood.health.record import replay, write_assessment
 from lastgood.operations.deploy import DeployAsk
 from lastgood.operations.judging import subject_of
@@ -13,7 +16,8 @@ from lastgood.operations.rollback import RollbackAsk
 from lastgood.operations.rulings import Finding, condemn
 from lastgood.release import events as ev
 from lastgood.testing.fake_journal import FakeJournal, Pages
-from tests.judging.court import MEASURED, Court, court
+from lastgood.testing.fake_measurements import FakeMeasurements
+from tests.judging.court import MEASURED, Ahead, Court, court
 from tests.operations.controller import controlled
 
 
@@ -123,6 +127,50 @@ async def test_extending_waits_three_times_as_long_and_then_asks() -> None:
         it.clock.ahead_s += 601
         await it.judging.look()
         assert it.made.state.verdict(2).name == "undecided"
+
+
+class Slept(Ahead):
+    """Keeps how long the judge sleeps between its looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await super().sleep(seconds)
+        await asyncio.sleep(0)
+
+
+class Slow(FakeMeasurements):
+    """Proxies that take their time to answer."""
+
+    def __init__(self, clock: Ahead) -> None:
+        super().__init__()
+        self._clock = clock
+        self.took_s = 0.0
+
+    async def read(self, releases: Collection[int] | None = None) -> Mapping[str, ProxyReading]:
+        self._clock.ahead_s += self.took_s
+        return await super().read(releases)
+
+
+async def test_it_looks_once_a_second_however_long_a_look_takes() -> None:
+    """What reading takes is part of the second: it sleeps for what is left of it, and always a little."""
+    async with court() as it:
+        it.clock = clock = Slept()
+        it.counters = counters = Slow(clock)
+        it.judging = it.another()
+        await it.second()
+        for counters.took_s, most_s in ((0.4, 0.6), (7.0, 0.1)):
+            clock.slept.clear()
+            reads = counters.reads
+            turns = asyncio.create_task(it.judging.run())
+            while len(clock.slept) < 8:
+                await asyncio.sleep(0.001)
+            turns.cancel()
+            assert all(0.1 <= slept_s <= most_s + 1e-6 for slept_s in clock.slept)
+            assert counters.reads - reads >= 8, "every look reads"
 
 
 async def test_a_shared_outage_rolls_nothing_back_and_says_so() -> None:
