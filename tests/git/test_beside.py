@@ -113,6 +113,21 @@ def test_the_commands_given_for_a_dirty_work_tree_work(shop: Shop) -> None:
     assert shop.git("branch", "--list", "lastgood/*") == ""
 
 
+def test_the_commands_given_for_a_clean_work_tree_touch_no_stash(shop: Shop) -> None:
+    good, bad = shop.commit({"a": b"1", "b": b"1"}), shop.commit({"a": b"2"})
+    shop.write({"b": b"put aside last week"})
+    shop.git("stash")
+    _index_lock(shop)
+    done = shop.repository.revert(order(bad, good))
+    assert "index.lock" in (done.why or "")
+    (shop.path / ".git/index.lock").unlink()
+    _type(done)
+    assert shop.git("rev-parse", "main") == done.commit
+    assert shop.status() == ""
+    assert shop.git("stash", "list").count("\n") == 0
+    assert shop.git("stash", "list") != ""
+
+
 def test_the_commands_given_for_a_conflict_offer_it(shop: Shop) -> None:
     good = shop.commit({"a": b"good\n", "b": b"1\n", "m/1": b"1\n"})
     bad = shop.commit({"a": b"bad\n", "b": b"2\n", "m/2": b"2\n"})

@@ -8,6 +8,7 @@ those for its own and finishes. Nobody can move the branch in between, for Git's
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ from lastgood.effects.git.obstacles import obstacle
 from lastgood.effects.git.opening import common_folder, root_of
 from lastgood.effects.git.revisions import check_branch_name, commit_at
 from lastgood.effects.git.trees import check_path
-from lastgood.effects.git.worktrees import WorkTree, changes, holders
+from lastgood.effects.git.worktrees import WorkTree, changes, holders, uncommitted
 from lastgood.errors import Refused, Unavailable
 from lastgood.ports import Reverted, RevertOrder
 
@@ -147,9 +148,13 @@ def _beside(
     native: pygit2.Repository, order: RevertOrder, commit: str, why: str, dirty: WorkTree | None = None
 ) -> Reverted:
     name = _name_beside(native, order, commit)
-    at = _git((dirty,) if dirty else holders(common_folder(native), order.branch), native)
-    commands = (f"{at} stash --include-untracked", f"{at} merge {name}", f"{at} stash pop", f"{at} branch -d {name}")
-    return Reverted(commit, name, order.branch, aside_name(order), False, (), why, commands)
+    there = (dirty,) if dirty else holders(common_folder(native), order.branch)
+    at = _git(there, native)
+    commands = [f"{at} merge {name}", f"{at} branch -d {name}"]
+    if any(os.path.isdir(one.place) and uncommitted(one.place) for one in there[:1]):
+        # Only then: with nothing to stash, the pop would bring out an older one.
+        commands = [f"{at} stash --include-untracked", commands[0], f"{at} stash pop", commands[1]]
+    return Reverted(commit, name, order.branch, aside_name(order), False, (), why, tuple(commands))
 
 
 def _name_beside(native: pygit2.Repository, order: RevertOrder, commit: str) -> str:
