@@ -8,9 +8,8 @@ import sys
 
 def main() -> None:
     """The command line; everything else is imported when it is needed."""
-    gc.set_threshold(
-        20_000, 20, 20
-    )  # what is imported is no garbage: looking for some takes a tenth of a short command
+    # What is imported is no garbage: looking for some takes a tenth of a short command.
+    gc.set_threshold(20_000, 20, 20)
     from lastgood.interfaces.cli.app import main as run
 
     sys.exit(run())
