@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from lastgood.health.judge import Judge
+from lastgood.health.record import RULES, Digest
+from lastgood.health.terms import Terms
 from lastgood.interfaces.cli.render_verdict import bars, verdict
 from lastgood.operations.verdicts import POINTS, explain, thinned
+from lastgood.testing.simulated_traffic import Side, steady, ticks
 from tests.judging.court import Court, court
+
+KNOWN = [("bad", "1904", "0.0003617"), ("undecided", "0.4921", "1.683"), ("undecided", "3.355", "0.5")]
 
 
 async def condemned(it: Court) -> dict[str, Any]:
@@ -40,6 +49,38 @@ async def test_a_record_that_was_changed_is_said_to_be() -> None:
         found = explain(2, it.made.state, it.evidence)
         assert found["measured"]["replay"] == "damaged"
         assert "DAMAGED" in "\n".join(verdict(found))
+
+
+@pytest.mark.parametrize(("rules", "replay"), [(1, "other_rules"), (RULES, "differs")])
+async def test_what_another_build_judged_by_its_own_rules_is_not_called_changed(rules: int, replay: str) -> None:
+    """The record is whole by its digest; what was found then cannot be found again where the rules are others."""
+    async with court() as it:
+        await condemned(it)
+        state, lines = it.made.state, it.evidence.kept[2]
+        said = f'"rules":{RULES}'
+        assert any(said in line for line in lines)
+        it.evidence.kept[2] = [line.replace(said, f'"rules":{rules}') for line in lines]
+        digest = Digest()
+        for line in it.evidence.kept[2][: state.measured[2].lines]:
+            digest.add(line)
+        finding = {**state.measured[2].finding, "harm": 12.0}
+        then = replace(state.measured[2], digest=digest.hex, finding=finding)
+        found = explain(2, replace(state, measured={2: then}), it.evidence)
+        assert found["measured"]["replay"] == replay
+        told = "\n".join(verdict(found))
+        assert ("NOT the same" in told) == (replay == "differs")
+        assert "harm: was 12.0, is " in told
+
+
+def test_the_rules_have_a_number_that_changes_with_them() -> None:
+    """If this fails, the same readings mean something else than before: raise RULES, and write both down."""
+    sums = []
+    for percent, fails, warm_up_s in ((5.0, 0.02, 0.0), (50.0, 0.006, 20.0), (100.0, 0.012, 0.0)):
+        judge = Judge(Terms(warm_up_s=warm_up_s, references={"errors": 0.01}))
+        for tick in ticks(7, 90, Side(steady(fails)), Side(), percent=percent):
+            judge.take(tick)
+        sums.append((judge.now.outcome, f"{judge.now.harm:.4g}", f"{judge.now.good:.4g}"))
+    assert (RULES, sums) == (2, KNOWN)
 
 
 async def test_a_record_that_is_missing_or_cut_is_said_to_be() -> None:

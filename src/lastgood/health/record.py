@@ -15,6 +15,8 @@ from lastgood.health.terms import Terms, read_terms, write_terms
 from lastgood.health.ticks import LONGEST_S, Meter, Tick
 from lastgood.health.vigil import Vigil
 
+RULES = 2
+"""Raised with every change after which the same readings may mean something else; 1 is what no record says."""
 AFTER_LONGEST_S = 60.0
 """More than this between two readings is a gap after the bake, when one looks every ten seconds."""
 
@@ -24,7 +26,7 @@ class Case:
     """What is judged: ``r12`` beside ``r11`` (None: nothing was live), in a deployment, on these terms.
 
     ``after`` the bake it is watched beside everything else that goes through the gateway. ``alone`` nothing stands
-    beside it: it is all that goes through the gateway.
+    beside it: it is all that goes through the gateway. ``rules`` are those of the build that began it.
     """
 
     release: int
@@ -33,6 +35,7 @@ class Case:
     deployment: int = 0
     after: bool = False
     alone: bool = False
+    rules: int = RULES
 
     @property
     def meter(self) -> Meter:
@@ -64,7 +67,7 @@ class Trial:
 def write_case(case: Case) -> str:
     """The first line."""
     which = {name: True for name in ("after", "alone") if getattr(case, name)}
-    beside = {"baseline": case.baseline, "deployment": case.deployment, **which}
+    beside = {"baseline": case.baseline, "deployment": case.deployment, "rules": case.rules, **which}
     return _line({"release": case.release, **beside, "terms": write_terms(case.terms)})
 
 
@@ -81,7 +84,9 @@ def read_case(line: str) -> Case:
     """The inverse of :func:`write_case`."""
     raw = json.loads(line)
     which = {name: raw.get(name, False) for name in ("after", "alone")}
-    return Case(raw["release"], raw["baseline"], read_terms(raw["terms"]), raw["deployment"], **which)
+    return Case(
+        raw["release"], raw["baseline"], read_terms(raw["terms"]), raw["deployment"], rules=raw.get("rules", 1), **which
+    )
 
 
 def retrace(lines: Iterable[str], where: str = "the record") -> Iterator[tuple[Trial, Tick | None, Assessment]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lastgood.errors import LastgoodError
 from lastgood.health.judge import Assessment
-from lastgood.health.record import Case, Digest, retrace, write_assessment
+from lastgood.health.record import RULES, Case, Digest, retrace, write_assessment
 from lastgood.health.terms import Terms
 from lastgood.health.ticks import Tick
 from lastgood.operations.rulings import replayed
@@ -25,7 +25,8 @@ Point = tuple[float, float, float, int, int, int, int]
 def explain(release: int, state: State, evidence: Evidence | None) -> dict[str, Any]:
     """The verdict of a release, and what was measured: JSON values.
 
-    ``measured`` is None where nothing was. ``replay`` is ``same``, ``differs``, ``damaged`` or ``missing``.
+    ``measured`` is None where nothing was. ``replay`` is ``same``, ``differs``, ``damaged`` or ``missing``; or
+    ``other_rules``: the record is whole, and another build of Lastgood judged it by its own rules.
     """
     verdict = state.verdict(release)
     answer: dict[str, Any] = {
@@ -79,8 +80,9 @@ def _replayed(kept: ev.Measured, lines: Sequence[str]) -> dict[str, Any]:
         if tick is not None:
             points.append(_point(tick, last))
     differs = replayed(kept, last)
+    changed = "other_rules" if case.rules != RULES else "differs"
     return {
-        "replay": "differs" if differs else "same",
+        "replay": changed if differs else "same",
         "differs": dict(differs),
         "again": write_assessment(last),
         "after": case.after,

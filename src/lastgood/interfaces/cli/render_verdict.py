@@ -10,6 +10,7 @@ BARS = "▁▂▃▄▅▆▇█"
 _REPLAYS = {
     "same": "judged again from its record: the same, bit for bit",
     "differs": "judged again from its record: NOT the same",
+    "other_rules": "its record is whole, another build judged it; by the rules of this one it would be",
     "damaged": "its record is DAMAGED",
     "missing": "its record is missing",
 }
