@@ -142,6 +142,11 @@ def test_archives_are_unpacked_and_none_leaves_its_folder(shop: Shop) -> None:
     assert shop.json("function", "invoke", "price")["status"] == 201
     assert "does not stay inside" in shop.run("function", "upload", "price", "--from", "bad.zip", code=4)
     assert not list(shop.root.rglob("escaped.py"))
+    with zipfile.ZipFile(bad, "w") as archive:
+        link = zipfile.ZipInfo("passwords")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    assert "'passwords' is a link" in shop.run("function", "upload", "price", "--from", "bad.zip", code=4)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +155,7 @@ def test_archives_are_unpacked_and_none_leaves_its_folder(shop: Shop) -> None:
         (("upload", "tax"), "its functions: price"),
         (("upload", "price", "--from", "absent"), "a folder or an archive"),
         (("show", "price"), "lastgood function upload"),
+        (("tag", "price", "latest", "1a18"), "could be the beginning of a version's digest"),
         (("invoke", "price", "--path", "no-slash"), "begin it with a slash"),
         (("invoke", "price", "--header", "wrong"), "NAME:VALUE"),
         (("invoke", "price", "--data", "@absent"), "absent"),

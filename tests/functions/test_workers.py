@@ -86,6 +86,33 @@ def test_one_that_takes_too_much_memory_is_ended_and_the_next_request_starts_it(
         assert "it takes more than 200 MB and is ended" in function.said()
 
 
+def test_what_goes_on_behind_an_answer_is_finished_before_it_leaves(project: Path) -> None:
+    code = """export default { fetch(request, env, ctx) {
+      const later = new Promise((resolve) => setTimeout(resolve, 1000)).then(() => console.log("it was written"));
+      ctx.waitUntil(later);
+      return new Response("ok");
+    } };"""
+    (project / "src/index.ts").write_text(code)
+    with worker(project, linger_s=4.0) as function:
+        assert function.request("/").body == b"ok"
+        function.process.terminate()
+        function.process.wait(15)
+        assert "it was written" in function.said()
+
+
+@pytest.mark.parametrize("module", ["fs", "fs/promises", "perf_hooks", "util/types", "worker_threads"])
+def test_modules_of_node_are_found_by_their_bare_names(project: Path, module: str) -> None:
+    (project / "wrangler.json").write_text(
+        '{"main": "a.js", "compatibility_date": "2026-06-01", "compatibility_flags": ["nodejs_compat"]}'
+    )
+    (project / "wrangler.jsonc").unlink()
+    (project / "a.js").write_text(
+        f"import * as it from '{module}';\nexport default {{ fetch() {{ return new Response(typeof it); }} }};"
+    )
+    with worker(project) as function:
+        assert function.request("/").body == b"object"
+
+
 def test_npm_packages_are_bundled(project: Path) -> None:
     package = project / "node_modules/tiny"
     package.mkdir(parents=True)
@@ -140,6 +167,10 @@ def test_what_has_no_meaning_here_is_warned_of() -> None:
         ('main = "../a.js"\ncompatibility_date = "2026-07-01"', "`main`"),
         ('main = "a.js"', "`compatibility_date`"),
         (HEAD + "vars = 3", "`vars`"),
+        (HEAD + "[vars]\nD = 2025-01-01", "`vars` have to be texts"),
+        (HEAD + "[vars]\nF = nan", "`vars` have to be texts"),
+        (HEAD + "[define]\nX = true", "`define`"),
+        (HEAD + 'minify = "false"', "`minify`"),
     ],
 )
 def test_what_is_written_wrongly_is_said(text: str, why: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import shutil
+import stat
 import tarfile
 import urllib.error
 import urllib.request
@@ -60,6 +61,8 @@ def _unzip(archive: Path, into: Path) -> None:
             parts = item.filename.rstrip("/").split("/")
             if item.filename.startswith("/") or "\\" in item.filename or any(part in ("", ".", "..") for part in parts):
                 raise ValueError(f"{item.filename!r} does not stay inside of it")
+            if stat.S_ISLNK(item.external_attr >> 16):
+                raise ValueError(f"{item.filename!r} is a link")
             target = into.joinpath(*parts)
             if item.is_dir():
                 target.mkdir(parents=True, exist_ok=True)

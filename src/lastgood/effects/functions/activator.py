@@ -40,6 +40,7 @@ class Order:
     ``tidy``: it ends itself on SIGTERM without losing what it accepted, and says when it is busy. ``first``: start it
     at once, and end when that fails. ``idle_s`` 0: it stays. ``leave_s``: asleep for so long, the activator
     itself ends; 0: never. ``stuck_s``: with connections that nobody accepts for so long, the process is replaced.
+    ``linger_s``: asked to leave, it stays for so long after it was last busy, for what goes on behind its answers.
     """
 
     name: str
@@ -53,10 +54,11 @@ class Order:
     first: bool = True
     leave_s: float = 0.0
     stuck_s: float = 0.0
+    linger_s: float = 0.0
 
 
 class Activator:
-    """One version's socket and process. States: cold, starting, warm, leaving, failed, ending."""
+    """One version's socket and process. States: cold, starting, warm, leaving, failed, lingering, ending."""
 
     def __init__(self, order: Order, port: int, listener: socket.socket) -> None:
         self._order, self._port, self._listener = order, port, listener
@@ -118,7 +120,7 @@ class Activator:
             return 1.0 if self._order.idle_s == 0 else min(1.0, max(0.05, self._order.idle_s / 4))
         if self.state == "cold" and self._order.leave_s and not self._refusals.busy:
             return max(0.02, self._slept_s + self._order.leave_s - time.monotonic())
-        if self.state in ("starting", "failed", "leaving", "ending") or self._refusals.busy:
+        if self.state in ("starting", "failed", "leaving", "lingering", "ending") or self._refusals.busy:
             return max(0.02, min(0.5, self._due_s - time.monotonic()))
         return None
 
@@ -131,6 +133,8 @@ class Activator:
             self._arm()
         elif self.state == "warm":
             self._look(now_s)
+        elif self.state == "lingering" and now_s >= self._due_s:
+            self._terminate()
         elif self.state in ("leaving", "ending") and now_s >= self._due_s:
             self._kill()
 
@@ -251,7 +255,7 @@ class Activator:
                 self._selector.unregister(fd)
             os.close(fd)
         lived_s = time.monotonic() - self._started_s
-        if before == "ending":
+        if before in ("lingering", "ending"):
             self.state = "ended"
         elif before == "leaving":
             self._pause_s = FIRST_PAUSE_S
@@ -278,13 +282,17 @@ class Activator:
         self._watch(self._listener, lambda: self._refusals.refuse(self._listener, self._pause_s))
 
     def _end(self) -> None:
-        """Asked to leave: the process first answers what it accepted."""
-        if self.state in ("ending", "ended"):
+        """Asked to leave: the process first answers what it accepted, and may finish what goes on behind that."""
+        if self.state in ("lingering", "ending", "ended"):
             return
         self._unwatch()
         if self._child is None:
             self.state = "ended"
             return
+        self.state, self._due_s = "lingering", self._busy_s + self._order.linger_s
+
+    def _terminate(self) -> None:
+        assert self._child is not None
         self.state, self._due_s = "ending", time.monotonic() + STOP_S
         try:
             os.kill(self._child.pid, signal.SIGTERM)

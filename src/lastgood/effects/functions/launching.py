@@ -30,6 +30,10 @@ class Activated(Health):
     """Its activator is asked, not the function: to ask the function would wake it."""
 
 
+_LAST_S = 1.0
+"""Of its ``drain`` a Worker keeps so long to end in: it ends at once when it is told to, ``waitUntil`` or not."""
+
+
 def launch_function(
     version: tuple[str, str],
     function: Function,
@@ -129,4 +133,5 @@ def order_for(version: tuple[str, str], function: Function, bundle: Path, root: 
         tidy=is_python,
         first=first,
         stuck_s=function.timeout_s,
+        linger_s=0.0 if is_python else max(0.0, function.drain_s - _LAST_S),
     )

@@ -64,6 +64,8 @@ class Limited:
             async with asyncio.timeout(self._limits.timeout_s):
                 async with self._turns:
                     has_turn = True
+                    if _said_bytes(scope) > self._limits.body_bytes:
+                        raise TooLarge
                     await self._app(scope, _bounded(receive, self._limits.body_bytes), answer.send)
                     if not answer.started:
                         raise RuntimeError("the application returned without an answer")
@@ -76,7 +78,7 @@ class Limited:
         except TooLarge:
             await _linger(receive)
             await answer.instead(413, f"a body may have {self._limits.body_bytes} bytes")
-        except Exception:
+        except (Exception, SystemExit):
             _say(f"{scope['method']} {scope['path']}: the function raised\n{traceback.format_exc()}")
             await answer.instead(500, "the function failed")
 
@@ -105,6 +107,11 @@ class _Answer:
             headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _said_bytes(scope: MutableMapping[str, Any]) -> int:
+    said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(said) if said.isdigit() else 0
 
 
 def _bounded(receive: Receive, limit_bytes: int) -> Receive:

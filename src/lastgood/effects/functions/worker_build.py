@@ -15,8 +15,12 @@ from lastgood.errors import Refused
 
 _ENTRY = "entry.js"
 _NODE = (
-    *("assert", "async_hooks", "buffer", "crypto", "dns", "diagnostics_channel", "events", "http", "https", "net"),
-    *("os", "path", "process", "querystring", "stream", "string_decoder", "timers", "tls", "url", "util", "zlib"),
+    *("assert", "assert/strict", "async_hooks", "buffer", "child_process", "cluster", "console", "constants", "crypto"),
+    *("dgram", "diagnostics_channel", "dns", "dns/promises", "domain", "events", "fs", "fs/promises", "http", "http2"),
+    *("https", "inspector", "module", "net", "os", "path", "path/posix", "path/win32", "perf_hooks", "process"),
+    *("punycode", "querystring", "readline", "repl", "stream", "stream/consumers", "stream/promises", "stream/web"),
+    *("string_decoder", "sys", "timers", "timers/promises", "tls", "tty", "url", "util", "util/types", "v8", "vm"),
+    *("wasi", "worker_threads", "zlib"),
 )
 
 

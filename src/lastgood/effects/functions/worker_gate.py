@@ -93,10 +93,11 @@ async function gated(request, env, ctx, call) {
     const answer = await Promise.race([call(asked), over]);
     if (why) throw why;
     if (answer.body === null || answer.webSocket) { done(); return answer; }
-    const known = answer.headers.get("content-length");
-    const through = known === null ? new IdentityTransformStream() : new FixedLengthStream(BigInt(known));
+    const through = new IdentityTransformStream();
+    const watched = new Response(through.readable, answer);
+    watched.headers.delete("content-length");  // it may be that of an encoded body, or wrong: nobody counted it here
     answer.body.pipeTo(through.writable, { signal: stop.signal }).then(done, done);
-    return new Response(through.readable, answer);
+    return watched;
   } catch (error) {
     if (why === "large") await linger(sent);
     done();

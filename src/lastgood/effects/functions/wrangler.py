@@ -75,6 +75,14 @@ def read_project(file: str, text: str) -> Project:
     for key, value in (("vars", variables), ("define", define)):
         if not isinstance(value, dict):
             wrong.append(f"`{key}` has to be a mapping")
+    if isinstance(variables, dict) and not all(
+        isinstance(key, str) and _is_json(value) for key, value in variables.items()
+    ):
+        wrong.append("`vars` have to be texts, numbers, truth values, and lists and mappings of those: no dates")
+    if isinstance(define, dict) and not all(isinstance(value, str) for value in define.values()):
+        wrong.append("what `define` puts in a name's place has to be a text")
+    if not isinstance(raw.get("minify", False), bool):
+        wrong.append("`minify` has to be true or false")
     crons = _crons(raw.get("triggers", {}), wrong)
     if wrong:
         raise Refused("\n".join(wrong), where=file, next="take it out or mend it; lastgood.yaml has routes and limits")
@@ -106,6 +114,14 @@ def _crons(triggers: Any, wrong: list[str]) -> dict[str, str]:
         except ValueError as error:
             wrong.append(f"`triggers.crons`: {error}")
     return found
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _plain(text: str) -> str:

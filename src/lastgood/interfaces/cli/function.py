@@ -116,6 +116,8 @@ def tag(
     """Keep a version under a name of its own; whatever version had this tag loses it."""
     if not tag.replace("-", "").replace("_", "").replace(".", "").isalnum() or tag == "latest":
         raise UsageError(f"{tag!r} is no tag", next="use letters, digits, dots, dashes and underscores")
+    if len(tag) >= 4 and not tag.strip("0123456789abcdef"):
+        raise UsageError(f"{tag!r} could be the beginning of a version's digest", next="use a tag with another letter")
     tagged = _functions(session).tag(name, version, tag)
     session.give(_value(tagged), [f"{name} {tagged.digest[:12]} is {tag}"])
 
