@@ -117,7 +117,9 @@ def _bundle(name: str, code: str) -> Iterator[tuple[Path, Function]]:
                 (folder / "requirements.txt").write_text("fastapi\nuvicorn\n")
             if install(folder) != 0:
                 raise RuntimeError("FastAPI could not be installed")
-        yield folder, Function(source="x", runtime="worker" if is_worker else "python")
+        # Without time for what goes on behind answers: a Worker would take it each time it is stopped here.
+        said = {"source": "x", "runtime": "worker" if is_worker else "python", "drain": "1s"}
+        yield folder, Function.model_validate(said)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
