@@ -16,9 +16,10 @@ from pathlib import Path
 from benchmarks.measuring import shown
 from benchmarks.table import Size, Table
 from lastgood.database.reader import read_history
+from lastgood.effects.databases.moving import Consent
 from lastgood.effects.databases.opening import empty_beside
 from lastgood.effects.databases.postgresql import PostgresqlSession
-from lastgood.effects.databases.runner import Consent, down, up
+from lastgood.effects.databases.runner import down, up
 from lastgood.effects.databases.session import Session
 from lastgood.effects.databases.sqlite import SqliteSession
 

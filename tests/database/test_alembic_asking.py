@@ -7,9 +7,10 @@ import pytest
 
 from lastgood.database.migration import Dialect, History
 from lastgood.effects.databases.folder import read_folder
+from lastgood.effects.databases.moving import Consent
 from lastgood.effects.databases.opening import empty_beside, open_session
 from lastgood.effects.databases.proving import prove_history
-from lastgood.effects.databases.runner import Consent, down, up
+from lastgood.effects.databases.runner import down, up
 from lastgood.effects.databases.session import Session
 from lastgood.errors import ConfigError, Refused, Unavailable
 

@@ -18,8 +18,9 @@ from tests.support.processes import eventually
 
 from lastgood.database.migration import History
 from lastgood.database.reader import read_history
+from lastgood.effects.databases.moving import Consent
 from lastgood.effects.databases.postgresql import PostgresqlSession
-from lastgood.effects.databases.runner import Consent, down, status, up
+from lastgood.effects.databases.runner import down, status, up
 from lastgood.effects.databases.session import Session
 from lastgood.errors import Failed, LastgoodError, Unavailable
 

@@ -15,8 +15,9 @@ import pytest
 from psycopg import conninfo
 
 from lastgood.database.reader import read_history
+from lastgood.effects.databases.moving import Consent
 from lastgood.effects.databases.postgresql import PostgresqlSession
-from lastgood.effects.databases.runner import Consent, down, status, up
+from lastgood.effects.databases.runner import down, status, up
 from lastgood.errors import Failed
 
 FILES = {

@@ -10,9 +10,10 @@ from lastgood.database.migration import History
 from lastgood.database.reader import read_history
 from lastgood.effects.databases.books import Books
 from lastgood.effects.databases.keeping import finalize
+from lastgood.effects.databases.moving import Consent
 from lastgood.effects.databases.postgresql import PostgresqlSession
 from lastgood.effects.databases.proving import prove_pending
-from lastgood.effects.databases.runner import Consent, Outcome, down, up, verify
+from lastgood.effects.databases.runner import Outcome, down, up, verify
 from lastgood.effects.databases.session import Session
 from lastgood.effects.databases.sqlite import SqliteSession
 from lastgood.errors import Refused
@@ -185,6 +186,21 @@ def test_what_would_disturb_the_new_application_is_taken_off_and_put_back(postgr
     assert outcome.comparison is not None
     assert outcome.comparison.likeness == "exact", outcome.comparison.names()
     assert session.query("SELECT id, code FROM goods ORDER BY id") == [(1, "c1"), (2, "c2"), (3, "n3"), (4, "n4")]
+    session.close()
+
+
+def test_what_is_said_to_fill_with_fills_whatever_the_names(postgresql_url: str) -> None:
+    session = PostgresqlSession(postgresql_url)
+    table, column = 'app."My Goods"', '"a""b c"'
+    base = f"CREATE SCHEMA app; CREATE TABLE {table} (id int PRIMARY KEY, {column} text NOT NULL);"
+    drop, add = f"ALTER TABLE {table} DROP COLUMN {column};", f"ALTER TABLE {table} ADD COLUMN {column} text;"
+    with pytest.raises(Refused, match="NOT NULL without a default") as refused:
+        up(session, history(session, drop, add, base=base), consent=KEEP)
+    mark = (refused.value.next or "").partition(": ")[2].replace("EXPRESSION", "'new'")
+    up(session, history(session, drop, f"{mark}\n{add}", base=base), consent=KEEP)
+    session.execute(f"INSERT INTO {table} VALUES (1)")
+    back(session)
+    assert session.query(f"SELECT id, {column} FROM {table}") == [(1, "new")]
     session.close()
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from lastgood.database.migration import History
 from lastgood.effects.databases.folder import read_folder
+from lastgood.effects.databases.moving import Consent
 from lastgood.effects.databases.postgresql import PostgresqlSession
-from lastgood.effects.databases.runner import Consent, down, status, up, verify
+from lastgood.effects.databases.runner import down, status, up, verify
 from lastgood.effects.databases.session import Limits, SqlFailure
 from lastgood.errors import Conflict, Failed, Refused, Unavailable
 

@@ -7,9 +7,10 @@ import pytest
 
 from lastgood.database.migration import History
 from lastgood.effects.databases.folder import read_folder
+from lastgood.effects.databases.moving import Consent
 from lastgood.effects.databases.postgresql import PostgresqlSession
 from lastgood.effects.databases.proving import prove_history, prove_pending
-from lastgood.effects.databases.runner import Consent, down, up
+from lastgood.effects.databases.runner import down, up
 from lastgood.effects.databases.session import Session
 from lastgood.effects.databases.sqlite import SqliteSession
 from lastgood.errors import Refused

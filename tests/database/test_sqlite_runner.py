@@ -15,7 +15,8 @@ import pytest
 
 from lastgood.database.migration import History
 from lastgood.effects.databases.folder import read_folder
-from lastgood.effects.databases.runner import Consent, down, preview, status, up, verify
+from lastgood.effects.databases.moving import Consent
+from lastgood.effects.databases.runner import down, preview, status, up, verify
 from lastgood.effects.databases.session import Limits
 from lastgood.effects.databases.sqlite import SqliteSession
 from lastgood.errors import ConfigError, Conflict, Damaged, Failed, Refused, Unavailable
@@ -366,7 +367,8 @@ def killed(database: str, folder: Path, direction: str, statements: int, when: s
 @pytest.mark.parametrize("statements", [1, 2])
 def test_a_kill_in_a_transaction_leaves_nothing_of_it(session: SqliteSession, tmp_path: Path, statements: int) -> None:
     history = write(tmp_path / "m", BASE)
-    killed(session.place, tmp_path / "m", "up", statements)
+    up(session, history, to="1")
+    killed(session.place, tmp_path / "m", "up", statements - 1)
     assert versions(session) == [("1", "applied")]
     outcome = up(session, history)
     assert (outcome.before, outcome.after, outcome.resumed) == ("1", "2", None)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lastgood.effects.databases.moving import Consent
 from lastgood.effects.databases.proving import prove_history
-from lastgood.effects.databases.runner import Consent, down, status
+from lastgood.effects.databases.runner import down, status
 from lastgood.effects.databases.sqlite import SqliteSession
 from lastgood.effects.journal.migrating import NEWEST, migrate, shipped
 from lastgood.effects.journal.sqlite import SqliteJournal

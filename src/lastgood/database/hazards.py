@@ -15,7 +15,8 @@ from lastgood.database.migration import Dialect, Script, Statement
 from lastgood.database.script import without_comments
 
 HazardKind = Literal["drops table", "drops column", "drops rows", "overwrites rows", "drops object", "unknown"]
-NAME = r'(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+))?'
+PART = r'(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+)'
+NAME = rf"{PART}(?:\s*\.\s*{PART})?"
 """A name in SQL, quoted or not, with its schema or without."""
 # Texts, not compiled here: re keeps what it compiled, and a start that needs none of them does not wait for them.
 _DROP_TABLE = rf"(?is)drop\s+(?:foreign\s+)?table\s+(?:if\s+exists\s+)?((?:{NAME})(?:\s*,\s*{NAME})*)"
@@ -53,8 +54,12 @@ class Hazard:
 
 def unquoted(name: str) -> str:
     """A name as the catalog has it, its schema left on: ``"My Table"`` is ``My Table``."""
-    parts = re.findall(r'"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+', name)
-    return ".".join(p[1:-1].replace('""', '"') if p[0] in '"`[' else p for p in parts)
+    return ".".join(unquoted_parts(name))
+
+
+def unquoted_parts(name: str) -> list[str]:
+    """The parts of a name between its dots, each as the catalog has it."""
+    return [p[1:-1].replace('""', '"') if p[0] in '"`[' else p for p in re.findall(PART, name)]
 
 
 def hazards(script: Script, dialect: Dialect) -> tuple[Hazard, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lastgood.database.hazards import NAME, unquoted
+from lastgood.database.hazards import NAME, PART, unquoted, unquoted_parts
 from lastgood.database.migration import Dialect, Script, Statement
 from lastgood.database.script import without_comments
 
@@ -31,7 +31,8 @@ _ABOUT = (
     rf"|create\s+(?:unique\s+)?index\s+.*?\son\s+(?:only\s+)?|create\s+(?:constraint\s+)?trigger\s+.*?\son\s+"
     rf"|comment\s+on\s+table\s+|grant\s+.*?\son\s+(?:table\s+)?)({NAME})"
 )
-_FILL = rf"(?im)^[ \t]*--[ \t]*lastgood:fill[ \t]+({NAME})[ \t]*=[ \t]*(.+?)[ \t]*$"
+_FILL = rf"(?im)^[ \t]*--[ \t]*lastgood:fill[ \t]+({PART}(?:\.{PART}){{1,2}})[ \t]*=[ \t]*(.+?)[ \t]*$"
+_PLAIN = r"[a-z_][a-z0-9_$]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,12 @@ class Thing:
     def __str__(self) -> str:
         """``column goods.price``."""
         return f"column {self.table}.{self.column}" if self.column else f"table {self.table}"
+
+    @property
+    def written(self) -> str:
+        """As SQL has it, with quotes where it needs them."""
+        parts = (*self.table.split("."), *([self.column] if self.column else []))
+        return ".".join(p if re.fullmatch(_PLAIN, p) else '"' + p.replace('"', '""') + '"' for p in parts)
 
     def is_same(self, other: Thing) -> bool:
         """Whether both mean one thing, a schema written or not, in any case."""
@@ -88,6 +95,9 @@ def is_about(statement: Statement, table: Thing, dialect: Dialect) -> bool:
     return match is not None and Thing(unquoted(match[1])).is_same(table)
 
 
-def fills(scripts: Iterable[Script]) -> dict[str, str]:
-    """``{table.column: expression}`` of the marks ``-- lastgood:fill goods.price = 0`` in these scripts."""
-    return {unquoted(match[1]).lower(): match[2] for script in scripts for match in re.finditer(_FILL, script.text)}
+def fills(scripts: Iterable[Script]) -> dict[Thing, str]:
+    """``{column: expression}`` of the marks ``-- lastgood:fill goods.price = 0`` in these scripts."""
+    marks = [match for script in scripts for match in re.finditer(_FILL, script.text)]
+    return {
+        Thing(".".join(table), column): sql for *table, column, sql in ((*unquoted_parts(m[1]), m[2]) for m in marks)
+    }

@@ -9,7 +9,8 @@ from typing import Any
 from lastgood.database.migration import NOTHING, History, plain_version
 from lastgood.effects.databases.books import Books
 from lastgood.effects.databases.execution import explain
-from lastgood.effects.databases.runner import Consent, Outcome, down, up
+from lastgood.effects.databases.moving import Consent
+from lastgood.effects.databases.runner import Outcome, down, up
 from lastgood.effects.databases.session import Session, SqlFailure
 from lastgood.errors import Failed, Unavailable, UsageError
 from lastgood.release.observed import Fact

@@ -25,7 +25,8 @@ from lastgood.errors import Conflict, Failed, LastgoodError, Refused, Unavailabl
 class Run:
     """One script to run; ``finish`` (milliseconds) writes into the books in the same transaction.
 
-    ``managing``: in managed mode, begins an attempt to run it.
+    ``managing``: in managed mode, begins an attempt to run it. ``at_once``: when it fails it is run again,
+    alone, so that nobody needs to know now which statement did.
     """
 
     migration: Migration
@@ -33,6 +34,7 @@ class Run:
     direction: Direction
     finish: Callable[[int], None]
     managing: Callable[[], Managing] | None = None
+    at_once: bool = False
 
 
 def explain(failure: SqlFailure, place: str, statement: Statement | None = None, source: str = "") -> LastgoodError:
@@ -123,6 +125,9 @@ def _attempt(session: Session, runs: Sequence[Run], allowed: bool) -> Taken | No
 
 def _run_inside(session: Session, run: Run) -> Managing | None:
     """All statements of a script but the settings around it; in managed mode, what became of its drops."""
+    if run.at_once:
+        session.execute_all([statement.sql for statement in run.script.statements])
+        return None
     begin, end = settings_around(run.script.statements)
     managing = run.managing() if run.managing else None
     for statement in run.script.statements[begin : len(run.script.statements) - end]:

@@ -55,7 +55,7 @@ class Managing:
         return [Statement(sql, statement.line) for each in whole for sql in self._enter(each)]
 
     def _put(self, thing: Thing, number: int) -> Aside | None:
-        fill = next((sql for name, sql in self._fills.items() if thing.is_same(_named(name))), None)
+        fill = next((sql for named, sql in self._fills.items() if thing.is_same(named)), None)
         return put_aside(self._session, thing, number, fill)
 
     def _enter(self, aside: Aside) -> tuple[str, ...]:
@@ -74,11 +74,6 @@ class Managing:
         """For a person."""
         yield from (f"kept {kept.thing}: db finalize drops it" for kept in self.aside)
         yield from (f"put back {kept.thing} with its rows" for kept in self.back)
-
-
-def _named(name: str) -> Thing:
-    table, _, column = name.rpartition(".")
-    return Thing(table, column)
 
 
 def finalize(

@@ -9,9 +9,10 @@ from pathlib import Path
 from lastgood.database.migration import NOTHING, Dialect, History
 from lastgood.database.proof import Proof
 from lastgood.effects.databases.folder import read_committed
+from lastgood.effects.databases.moving import Consent
 from lastgood.effects.databases.opening import dialect_of, empty_beside, located, open_session
 from lastgood.effects.databases.proving import prove_pending
-from lastgood.effects.databases.runner import Consent, preview, verify
+from lastgood.effects.databases.runner import preview, verify
 from lastgood.effects.databases.session import Limits, Session
 from lastgood.errors import Refused
 

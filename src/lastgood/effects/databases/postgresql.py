@@ -93,6 +93,12 @@ class PostgresqlSession:
         self._clean = False
         self._guard(lambda: self._connection.execute(sql.encode()))
 
+    def execute_all(self, statements: Sequence[str]) -> None:
+        """Run statements of a script, in one round trip."""
+        self._go_on()
+        self._clean = False
+        self._send("\n;".join((*statements, "")).encode())
+
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement of our own; ``?`` stands for a value."""
 

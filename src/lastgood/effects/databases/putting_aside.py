@@ -112,7 +112,7 @@ def _column(session: Session, thing: Thing, number: int, fill: str | None) -> As
             raise Refused(
                 f"{thing} is NOT NULL without a default: going back would have nothing for rows born since",
                 where=session.place,
-                next=_FILL_NEXT.format(thing=f"{thing.table}.{thing.column}"),
+                next=_FILL_NEXT.format(thing=thing.written),
             )
         take.append(f"ALTER TABLE {name} ALTER COLUMN {old} DROP NOT NULL")
         back.append(f"UPDATE {name} SET {old} = ({fill}) WHERE {old} IS NULL")  # noqa: S608

@@ -5,9 +5,8 @@ Every function takes an open session. What it does not refuse it does whole, or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Literal
 
 from lastgood.database.fingerprint import Comparison, Fingerprint, compare
@@ -16,30 +15,12 @@ from lastgood.database.keeping import dropped
 from lastgood.database.migration import NOTHING, History, Script
 from lastgood.database.standing import Applied, Entry, Move, entries, plan_down, plan_up
 from lastgood.effects.databases.books import Books
-from lastgood.effects.databases.execution import Run, explain, run_together
-from lastgood.effects.databases.keeping import Managing
+from lastgood.effects.databases.execution import explain
 from lastgood.effects.databases.losses import Loss, foreseen, refuse_loss
-from lastgood.effects.databases.resuming import resume, run_carefully
+from lastgood.effects.databases.moving import Consent, Moving
+from lastgood.effects.databases.resuming import resume
 from lastgood.effects.databases.session import Session, SqlFailure
-from lastgood.errors import Refused
-
-_IMAGES = 20
-"""With more migrations than this in one go, the schema's image is taken at the ends only (20-55 ms on PostgreSQL)."""
-_TOGETHER = 50
-"""As many downs share one transaction; each holds locks, of which PostgreSQL has a limited number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """What a person has agreed to; nothing by default."""
-
-    loss: bool = False
-    drift: bool = False
-    out_of_order: bool = False
-    keep: bool = False
-    """Managed mode: put aside what is dropped, instead of losing it."""
-    use: Literal["stored", "checkout"] | None = None
-    settle: Literal["done", "again"] | None = None
+from lastgood.errors import LastgoodError, Refused
 
 
 @dataclass(frozen=True)
@@ -150,6 +131,8 @@ def up(
 ) -> Outcome:
     """Apply what is pending, up to and including ``to``; each migration commits with its entry in the books.
 
+    Into an empty schema, neighbours that lose nothing share a transaction.
+
     ``proven``: what the proof of the release said, by ``plain_version``; it stands in the log beside each.
     """
     agreed = consent or Consent()
@@ -165,44 +148,10 @@ def up(
                 return Outcome(version_of(applied), version_of(applied), (), resumed)
             _refuse_drift(session, books, applied, agreed)
             _refuse_foreseen(session, moves, agreed)
-            _up_all(session, books, moves, agreed, release, report)
+            Moving(session, books, agreed, release, report).up(moves)
             return Outcome(version_of(applied), books.newest(), moves, resumed)
     except SqlFailure as failure:
         raise explain(failure, session.place) from None
-
-
-def _up_all(
-    session: Session,
-    books: Books,
-    moves: Sequence[Move],
-    agreed: Consent,
-    release: str | None,
-    report: Callable[[str], None],
-) -> None:
-    images: list[str | None] = [books.keep_image(session.fingerprint())]
-    kept = frozenset(one.version for one in books.kept())
-    for position, move in enumerate(moves):
-        migration = move.migration
-        take = len(moves) <= _IMAGES or position == len(moves) - 1
-        nothing = migration.up.does_nothing and migration.up.empty_because is None
-        report(f"up {migration.label}{': its script does nothing' if nothing else ''}")
-
-        def finish(took_ms: int, move: Move = move, before: str | None = images[-1], take: bool = take) -> None:
-            after = books.keep_image(session.fingerprint()) if take else None
-            images.append(after)
-            if move.migration.up.transactional:
-                books.enter_up(move.migration, before, after, release, took_ms)
-            else:
-                books.end_up(move.migration, after)
-                books.note(move.migration, "up", took_ms, release)
-
-        managing = _managing(session, books, move, agreed, release, kept)
-        run = Run(migration, migration.up, "up", finish, managing)
-        if migration.up.transactional:
-            run_together(session, [run], accept_loss=agreed.loss)
-        else:
-            books.begin_up(migration, images[-1], release)
-            run_carefully(session, books, run, agreed.settle)
 
 
 def down(
@@ -217,7 +166,8 @@ def down(
     """Undo everything applied after ``to`` by the stored scripts, newest first; ``history`` may be None.
 
     Scripts that fit one share one transaction: a failure leaves everything as it was. Afterwards the schema is
-    compared with the image from before the ups; see :attr:`Outcome.came_back`.
+    compared with the image from before the ups, or with what the remaining ups make of an empty database where none was
+    taken; see :attr:`Outcome.came_back`.
     """
     agreed = consent or Consent()
     try:
@@ -232,58 +182,27 @@ def down(
                 return Outcome(version_of(applied), version_of(applied), (), resumed)
             _refuse_drift(session, books, applied, agreed)
             _refuse_foreseen(session, moves, agreed)
-            kept = frozenset(one.version for one in books.kept())
-            for group in _groups(moves, alone=agreed.keep or bool(kept)):
-                _down_group(session, books, group, agreed, release, report, kept)
-            first = applied[len(applied) - len(moves)]
-            wanted = books.image(first.before)
+            Moving(session, books, agreed, release, report).down(moves)
+            wanted = _image_before(session, books, applied, len(moves))
             found = compare(wanted, session.fingerprint()) if wanted else None
             return Outcome(version_of(applied), books.newest(), moves, resumed, found)
     except SqlFailure as failure:
         raise explain(failure, session.place) from None
 
 
-def _groups(moves: Sequence[Move], *, alone: bool) -> list[list[Move]]:
-    """Neighbours that can share a transaction; ``alone``: each has its own."""
-    groups: list[list[Move]] = []
-    for move in moves:
-        shares = not alone and groups and len(groups[-1]) < _TOGETHER
-        if shares and move.script.transactional and groups[-1][-1].script.transactional:
-            groups[-1].append(move)
-        else:
-            groups.append([move])
-    return groups
-
-
-def _down_group(
-    session: Session,
-    books: Books,
-    group: Sequence[Move],
-    agreed: Consent,
-    release: str | None,
-    report: Callable[[str], None],
-    kept: Set[str],
-) -> None:
-    def finish(took_ms: int, move: Move) -> None:
-        books.leave_down(move.migration, took_ms, release)
-
-    runs = [
-        Run(
-            move.migration,
-            move.script,
-            "down",
-            partial(finish, move=move),
-            _managing(session, books, move, agreed, release, kept),
-        )
-        for move in group
-    ]
-    for move in group:
-        report(f"down {move.migration.label}")
-    if group[0].script.transactional:
-        run_together(session, runs, accept_loss=agreed.loss)
-    else:
-        books.set_state(group[0].migration, "reverting")
-        run_carefully(session, books, runs[0], agreed.settle)
+def _image_before(session: Session, books: Books, applied: Sequence[Applied], undone: int) -> Fingerprint | None:
+    """What the schema was before the ups that were undone; where no image was taken, what the others make anew."""
+    stay, first = applied[: len(applied) - undone], applied[len(applied) - undone]
+    if (image := books.image(first.before)) is not None or not stay:
+        return image
+    began = books.image(stay[0].before)
+    if began is None or began.items:
+        return None  # something stood there that no script of ours makes
+    try:
+        with session.scratch(with_rows=False, scripts=[row.migration.up for row in stay], empty=True) as copy:
+            return copy.fingerprint()
+    except (SqlFailure, LastgoodError):
+        return None  # no room for a copy, or scripts that need the rows that were there
 
 
 def _without_kept(script: Script, session: Session) -> Script:
@@ -292,15 +211,6 @@ def _without_kept(script: Script, session: Session) -> Script:
         return script
     rest = tuple(statement for statement in script.statements if not dropped(statement, session.dialect))
     return replace(script, statements=rest)
-
-
-def _managing(
-    session: Session, books: Books, move: Move, agreed: Consent, release: str | None, kept: Set[str]
-) -> Callable[[], Managing] | None:
-    """Managed mode, where it was asked for or something of this migration is kept (versions, read once)."""
-    if not agreed.keep and move.migration.version not in kept:
-        return None
-    return partial(Managing, session, books, move.migration, release, keep=agreed.keep)
 
 
 def _drift(session: Session, books: Books, applied: Sequence[Applied]) -> Comparison | None:

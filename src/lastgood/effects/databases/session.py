@@ -63,6 +63,10 @@ class Session(Protocol):
         """Run one statement of a script."""
         ...
 
+    def execute_all(self, statements: Sequence[str]) -> None:
+        """The same for several of which nobody needs to know which one failed: in one round trip, if there are such."""
+        ...
+
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement of our own; ``?`` stands for a value."""
         ...

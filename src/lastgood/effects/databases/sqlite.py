@@ -96,6 +96,11 @@ class SqliteSession:
         self._go_on()
         self._run(sql, timed=True)
 
+    def execute_all(self, statements: Sequence[str]) -> None:
+        """Run statements of a script, one after another."""
+        for sql in statements:
+            self.execute(sql)
+
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement of our own; ``?`` stands for a value."""
         return self._run(sql, values)

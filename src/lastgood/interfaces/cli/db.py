@@ -26,7 +26,7 @@ from lastgood.interfaces.cli.verb import group, verb
 
 if TYPE_CHECKING:
     from lastgood.database.migration import History
-    from lastgood.effects.databases.runner import Consent
+    from lastgood.effects.databases.moving import Consent
     from lastgood.effects.databases.session import Limits
 
 app = group("The schema of a database: what is applied, forward, back, and proof of the way back.")
@@ -291,7 +291,7 @@ def _consent(
     use: str | None = None,
     settle: str | None = None,
 ) -> Consent:
-    from lastgood.effects.databases.runner import Consent
+    from lastgood.effects.databases.moving import Consent
 
     given: dict[str, Any] = {"loss": loss, "drift": drift, "out_of_order": out_of_order}
     if use is not None:
