@@ -113,6 +113,14 @@ def test_with_nothing_known_good_a_person_is_offered_what_was_live_before(
     assert project.run("rollback", person=True, given="n\n").code == 4
 
 
+def test_what_is_known_to_be_bad_is_not_offered(project: Project, way: RecordedController) -> None:
+    nothing_good(way, verdict="bad")
+    ran = project.run("rollback", person=True, given="y\n")
+    assert ran.code == 4
+    assert "without proof" not in ran.out
+    assert "no release is known good" in ran.err
+
+
 def test_that_offer_names_what_it_loosens(project: Project, way: RecordedController) -> None:
     nothing_good(way, loosens=["policy office: removed"])
     ran = project.run("rollback", person=True, given="y\n")

@@ -11,7 +11,7 @@ import pytest
 from lastgood.config.configuration import changed_keys, make_entry, read_entry
 from lastgood.config.load import Cache, load
 from lastgood.config.parse import is_source
-from lastgood.errors import ConfigError
+from lastgood.errors import ConfigError, Refused
 
 
 def _route(number: int, **extra: str) -> str:
@@ -111,6 +111,19 @@ def test_only_files_that_changed_are_read_and_entries_are_kept(source_file, good
     assert reads == ["lastgood.d/2.yaml"]
     assert second.entries["route:r1"] is first.entries["route:r1"]
     assert second.entries["route:r2"] != first.entries["route:r2"]
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_beside_the_others(source_file, good):
+    def too_large():
+        raise Refused("this file has 20,000,000 bytes; the limit is 16,777,216", next="split the file")
+
+    large = replace(source_file("lastgood.d/large.yaml", b""), read=too_large)
+    wrong = source_file("lastgood.d/wrong.yaml", b"gatewya: {}\n")
+    with pytest.raises(ConfigError) as refused:
+        load([source_file("lastgood.yaml", good.encode()), large, wrong], lambda _: None, resolves=lambda _: True)
+    told = [str(problem) for problem in refused.value.problems]
+    assert "lastgood.d/large.yaml: this file has 20,000,000 bytes; the limit is 16,777,216 (split the file)" in told
+    assert any(one.startswith("lastgood.d/wrong.yaml:1") for one in told)
 
 
 def test_what_differs_from_the_last_revision_is_known_and_right(source_file, good):

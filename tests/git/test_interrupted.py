@@ -275,9 +275,19 @@ def test_commits_are_signed_when_the_user_signs_his(shop: Shop, tmp_path: Path) 
 
 
 def _until_no_lock(shop: Shop) -> None:
-    """A git command that outlives its caller finishes by itself."""
+    """A git command that outlives its caller finishes by itself; it names the repository, or works in it."""
     until = time.monotonic() + 10
-    while list((shop.path / ".git").rglob("*.lock")):
+    while list((shop.path / ".git").rglob("*.lock")) or _git_at_work(shop.path):
         assert time.monotonic() < until
         time.sleep(0.01)
-    time.sleep(0.05)
+
+
+def _git_at_work(path: Path) -> bool:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            told, folder = (process / "cmdline").read_bytes(), (process / "cwd").readlink()
+        except OSError:  # it has ended
+            continue
+        if b"git" in told.partition(b"\0")[0] and (str(path).encode() in told or folder == path):
+            return True
+    return False

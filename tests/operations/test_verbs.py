@@ -118,6 +118,7 @@ async def test_loosening_needs_a_person_who_accepts_it() -> None:
         await shop.at_rest()
         planned = await shop.verbs.plan_rollback(BACK)
         assert planned["loosens"]
+        assert planned["verdict"] == "good"
         assert planned["blocked"] == [f"it loosens security ({len(planned['loosens'])}): --accept-loosening"]
         with pytest.raises(Refused, match="loosen") as refused:
             await shop.verbs.rollback(BACK)

@@ -17,6 +17,7 @@ from lastgood.release.ledger import (
     resolve_target,
 )
 from lastgood.release.release import Release
+from lastgood.release.releases import Releases
 from lastgood.release.state import State, evolve
 from tests.release.folded import at, begun, release, state
 
@@ -156,5 +157,5 @@ def test_nobody_is_led_to_what_is_known_to_be_bad() -> None:
 def test_equal_content_is_the_newest_of_that_content() -> None:
     again = {**RELEASES, 4: Release(4, "shop", "c", RELEASES[2].parts)}
     made = lived(1)
-    assert equal_before(made, RELEASES[2].parts, again.__getitem__) == 4
-    assert equal_before(made, {"gateway": "new"}, again.__getitem__) is None
+    assert equal_before(made, RELEASES[2].parts, Releases(again.__getitem__)) == 4
+    assert equal_before(made, {"gateway": "new"}, Releases(again.__getitem__)) is None

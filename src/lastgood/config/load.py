@@ -24,7 +24,7 @@ from lastgood.config.name_checks import check_names
 from lastgood.config.parse import Fragment, SourceFile, is_source, parse_file
 from lastgood.config.repository_files import ReadFile
 from lastgood.config.service_checks import check_judged, check_kept, check_services
-from lastgood.errors import ConfigError, Problem
+from lastgood.errors import ConfigError, Problem, Refused
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Cache:
         key = (file.path, file.blob_id)
         found = self.fragments.get(key)
         if found is None:
-            found = self.fragments[key] = parse_file(file.path, file.read())
+            found = self.fragments[key] = _read(file)
         return found
 
     def trim(self, used: int) -> None:
@@ -51,6 +51,14 @@ class Cache:
             self.fragments.clear()
             self.routes.clear()
             self.hosts.clear()
+
+
+def _read(file: SourceFile) -> Fragment:
+    try:
+        content = file.read()
+    except Refused as refused:  # too large, or kept elsewhere: a problem of this file, told beside those of the others
+        return Fragment(file.path, (Problem(file.path, 0, refused.what, refused.next),), readable=False)
+    return parse_file(file.path, content)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from lastgood.operations.configurations import Configurations
 from lastgood.operations.drafting import Drafted
 
 KEPT = 64
+SIDES = 4
+"""What was live and what comes are asked for again by the next deployment."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Comparisons:
     def __init__(self, configurations: Configurations) -> None:
         self._configurations = configurations
         self._known: OrderedDict[tuple[int | None, int], tuple[Change, ...]] = OrderedDict()
+        self._kept: OrderedDict[int, Kept] = OrderedDict()
 
     def between(self, old: int | None, new: int) -> tuple[Change, ...]:
         """What changes on the way from one release to another; from ``None`` everything is new."""
@@ -59,7 +62,12 @@ class Comparisons:
 
     def side(self, number: int) -> Side:
         """A release."""
-        return Side(self._configurations.of(number), self._configurations.kept(number))
+        kept = self._kept.get(number)
+        if kept is None:
+            kept = self._kept[number] = self._configurations.kept(number)
+            while len(self._kept) > SIDES:
+                self._kept.popitem(last=False)
+        return Side(self._configurations.of(number), kept)
 
     def with_draft(self, live: int | None, drafted: Drafted) -> tuple[Change, ...]:
         """What a revision would change."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import RLock
 
 from lastgood.config.configuration import Configuration, Entry, is_entry, read_entry
@@ -46,7 +47,9 @@ class Configurations:
 
     def attached(self, number: int, kind: str) -> dict[str, bytes]:
         """What a release keeps beside its configuration: ``{key: bytes}`` of the attachments of a kind."""
-        listed = {key: made for key, made in self._journal.entries(number).items() if key.partition(":")[0] == kind}
+        return self._checked(number, _of_kind(self._journal.entries(number), kind))
+
+    def _checked(self, number: int, listed: Mapping[str, str]) -> dict[str, bytes]:
         contents = self._journal.contents(listed.values())
         for key, digest in listed.items():
             if attachment_digest(key, contents[digest]) != digest:
@@ -56,7 +59,7 @@ class Configurations:
     def kept(self, number: int) -> dict[str, bytes | str]:
         """The same of ``code``, and of everything else its digest: what two releases are compared by."""
         listed = {key: made for key, made in self._journal.entries(number).items() if not is_entry(key)}
-        return {**listed, **self.attached(number, "code")}
+        return {**listed, **self._checked(number, _of_kind(listed, "code"))}
 
     def _known(self) -> dict[str, Entry]:
         """The entries of the configurations at hand by digest: releases share most of them."""
@@ -75,3 +78,7 @@ class Configurations:
                 raise Damaged(f"{key} of r{number} is damaged", next="lastgood doctor")
             entries[key] = entry
         return Configuration(self._journal.release(number).project, entries)
+
+
+def _of_kind(entries: Mapping[str, str], kind: str) -> dict[str, str]:
+    return {key: made for key, made in entries.items() if key.partition(":")[0] == kind}

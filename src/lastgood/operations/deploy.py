@@ -10,7 +10,7 @@ from lastgood.errors import Conflict, Refused
 from lastgood.operations.derive import settings_with, with_part
 from lastgood.operations.world import Outcome, View
 from lastgood.release import events as ev
-from lastgood.release.ledger import equal_before, held_by, known_good, live_now
+from lastgood.release.ledger import equal_before, held_by, live_now, newest_good
 from lastgood.release.plan import Intent, Refusal
 from lastgood.release.planner import Wanted, make_plan
 from lastgood.release.release import Release, same_content
@@ -129,10 +129,8 @@ def _stays_warm(view: View, live: int | None) -> tuple[int, ...]:
     """The release that a verdict against the new one leads to, where that is not the live one itself."""
     if live is None or view.state.verdict(live).name == "good":
         return ()
-    try:
-        return (known_good(view.state, view.release_of, leaving=live).release,)
-    except Refused:
-        return ()
+    good = newest_good(view.state, view.release_of, leaving=live)
+    return () if good is None else (good,)
 
 
 def _wanted(

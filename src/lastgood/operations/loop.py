@@ -20,7 +20,7 @@ from lastgood.ports import Stamp
 from lastgood.release import events as ev
 from lastgood.release.engine import Append, Observe, Perform, Replan, WakeAt, decide, unmet
 from lastgood.release.observed import Observed
-from lastgood.release.release import Release
+from lastgood.release.releases import Releases
 from lastgood.release.state import State, evolve, fold
 
 OBSERVE_AGAIN_S = 0.05
@@ -48,7 +48,7 @@ class Loop:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._performed: dict[str, Mapping[str, Any]] = {}
         self._strays: set[asyncio.Task[None]] = set()
-        self._releases: dict[int, Release] = {}
+        self.release_of = Releases(world.journal.release)
         self._record = Record(world.journal)
         self._over: LastgoodError | None = None
         self._wake_s: float | None = None
@@ -82,12 +82,6 @@ class Loop:
     async def freshen(self) -> None:
         """Look at what changes by itself."""
         await self._eyes.freshen()
-
-    def release_of(self, number: int) -> Release:
-        """A release, read once."""
-        if number not in self._releases:
-            self._releases[number] = self._world.journal.release(number)
-        return self._releases[number]
 
     def view(self) -> View:
         """What a request decides on."""

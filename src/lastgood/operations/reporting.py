@@ -44,7 +44,7 @@ def drafted(made: Drafted) -> dict[str, Any]:
         "branch": made.draft.branch,
         "warnings": [str(problem) for problem in made.warnings],
         "uncommitted": list(made.uncommitted),
-        "routes": sum(key.startswith("route:") for key in made.configuration.entries),
+        "routes": len(made.configuration.entries) - len(made.configuration.others),
     }
 
 
@@ -224,7 +224,7 @@ def _line(found: Deployment) -> dict[str, Any]:
 def way_back(
     planned: Planned,
     changes: Iterable[Change],
-    basis: str,
+    view: View,
     *,
     stays_revoked: Sequence[str],
     blocked: Sequence[str],
@@ -246,6 +246,7 @@ def way_back(
     return {
         "from": planned.source.number,
         "to": planned.target.number,
+        "verdict": view.state.verdict(planned.target.number).name,
         "only": {"part": only[0], "of": only[1]} if only else None,
         "why": planned.choice.why,
         "skipped": [list(skip) for skip in planned.choice.skipped],
@@ -257,7 +258,7 @@ def way_back(
         "steps": [{"id": step.id, "part": step.part, "shows": step.shows} for step in planned.plan.steps],
         "with_schema": bool(planned.plan.wish.get("with_schema")),
         "keep_schema": bool(planned.plan.wish.get("keep_schema")),
-        "basis": basis,
+        "basis": view.observed.basis(),
     }
 
 

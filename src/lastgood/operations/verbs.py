@@ -212,7 +212,7 @@ class Verbs:
         return reporting.way_back(
             planned,
             changes,
-            view.observed.basis(),
+            view,
             stays_revoked=unusable_clients(target, self.why_unusable),
             blocked=(*self._damaged(), *stuck, *unusable(target, self.why_unusable), *unstartable),
             loses=losses,

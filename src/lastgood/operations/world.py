@@ -10,7 +10,7 @@ from lastgood.errors import LastgoodError
 from lastgood.ports import Clock, Driver, Journal, Stamp
 from lastgood.release.events import Body
 from lastgood.release.observed import Observed
-from lastgood.release.release import Release
+from lastgood.release.releases import Releases
 from lastgood.release.state import State
 
 
@@ -37,7 +37,7 @@ class View:
     state: State
     observed: Observed
     now: Stamp
-    release_of: Callable[[int], Release]
+    release_of: Releases
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from lastgood.errors import Refused, UsageError
 from lastgood.release.release import Release, changed_parts, same_content
+from lastgood.release.releases import Releases
 from lastgood.release.state import State
 
 ReleaseOf = Callable[[int], Release]
@@ -25,22 +26,11 @@ class Choice:
 
 def known_good(state: State, release_of: ReleaseOf, *, leaving: int | None) -> Choice:
     """The newest release that is known good and differs from the one being left; refuses where there is none."""
-    skipped: list[tuple[int, str]] = []
-    lived = frozenset(state.lived)
-    for number in sorted(state.releases, reverse=True):
-        if leaving is not None and number > leaving:
-            continue
+    number = newest_good(state, release_of, leaving=leaving)
+    if number is not None:
         verdict = state.verdict(number)
-        if verdict.name != "good" and number not in lived:
-            continue
-        if leaving is not None and same_content(release_of(number), release_of(leaving)):
-            continue
-        if verdict.name == "good" and (bad := held_by(state, release_of(number))) is not None:
-            skipped.append((number, f"good, but it contains what made r{bad} bad"))
-            continue
-        if verdict.name == "good":
-            return Choice(number, f"known good ({verdict.basis}: {verdict.evidence})", tuple(skipped))
-        skipped.append((number, verdict.name))
+        skipped = _skipped(state, release_of, number, leaving)
+        return Choice(number, f"known good ({verdict.basis}: {verdict.evidence})", skipped)
     before = previous(state, leaving)
     if before is None:
         raise Refused("there is no release to go back to", next="deploy a commit that works")
@@ -48,6 +38,31 @@ def known_good(state: State, release_of: ReleaseOf, *, leaving: int | None) -> C
         f"no release is known good; r{before} was live before, it is {state.verdict(before).name}",
         next=_without_proof(state, before, leaving),
     )
+
+
+def newest_good(state: State, release_of: ReleaseOf, *, leaving: int | None) -> int | None:
+    """The release that :func:`known_good` chooses, without a word on the others; None where there is none."""
+    unlike = (n for n in sorted(state.good, reverse=True) if _differs(n, release_of, leaving))
+    return next((n for n in unlike if held_by(state, release_of(n)) is None), None)
+
+
+def _differs(number: int, release_of: ReleaseOf, leaving: int | None) -> bool:
+    """Whether going from one release to this one is going back: to an older one with other content."""
+    if leaving is None:
+        return True
+    return number <= leaving and not same_content(release_of(number), release_of(leaving))
+
+
+def _skipped(state: State, release_of: ReleaseOf, good: int, leaving: int | None) -> tuple[tuple[int, str], ...]:
+    """Why none of the newer releases was taken that are known good or have served."""
+    newer = (n for n in sorted(state.good.union(state.lived), reverse=True) if n > good)
+    return tuple((n, _why_not(state, release_of, n)) for n in newer if _differs(n, release_of, leaving))
+
+
+def _why_not(state: State, release_of: ReleaseOf, number: int) -> str:
+    name = state.verdict(number).name
+    bad = held_by(state, release_of(number)) if name == "good" else None
+    return name if bad is None else f"good, but it contains what made r{bad} bad"
 
 
 def _without_proof(state: State, before: int, leaving: int | None) -> str:
@@ -61,8 +76,7 @@ def _without_proof(state: State, before: int, leaving: int | None) -> str:
 
 def known_good_ones(state: State, release_of: ReleaseOf) -> list[int]:
     """Every release that a rollback may lead to by itself, the newest last."""
-    good = (number for number in state.releases if state.verdict(number).name == "good")
-    return [number for number in good if held_by(state, release_of(number)) is None]
+    return [number for number in sorted(state.good) if held_by(state, release_of(number)) is None]
 
 
 def previous(state: State, leaving: int | None) -> int | None:
@@ -149,9 +163,6 @@ def content_to_quarantine(bad: Release, good: Release | None, part: str = "") ->
     return {part: made for part, made in found.items() if not part.startswith("database:")} or found
 
 
-def equal_before(state: State, parts: Mapping[str, str], release_of: ReleaseOf) -> int | None:
+def equal_before(state: State, parts: Mapping[str, str], releases: Releases) -> int | None:
     """The newest earlier release with exactly this content."""
-    for number in reversed(state.releases):
-        if release_of(number).parts == parts:
-            return number
-    return None
+    return releases.newest_with(parts, state.releases)

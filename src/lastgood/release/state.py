@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from lastgood.release import events as ev
@@ -39,6 +40,9 @@ class Verdict:
     evidence: str = ""
     at: Stamp | None = None
     part: str = ""
+
+
+_UNKNOWN = Verdict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,12 @@ class State:
 
     def verdict(self, release: int) -> Verdict:
         """What is known of a release."""
-        return self.verdicts.get(release, Verdict())
+        return self.verdicts.get(release, _UNKNOWN)
+
+    @cached_property
+    def good(self) -> frozenset[int]:
+        """Every release that is known good, what is quarantined included."""
+        return frozenset(number for number, verdict in self.verdicts.items() if verdict.name == "good")
 
 
 def evolve(state: State, event: ev.Event) -> State:

@@ -45,11 +45,13 @@ class Manifests:
         """Forget the newest manifest: its transaction was rolled back."""
         self._newest = None
 
+    def at_hand(self, number: int) -> dict[str, str] | None:
+        """The manifest that was stored last, where it is this release's: nothing has to be read for it."""
+        newest = self._newest
+        return dict(newest[1]) if newest is not None and newest[0] == number else None
+
     def get(self, number: int, db: sqlite3.Connection) -> dict[str, str]:
         """The manifest of a release, read over a connection of the asking thread."""
-        newest = self._newest
-        if newest is not None and newest[0] == number:
-            return dict(newest[1])
         chain = []
         at: int | None = number
         while at is not None:

@@ -208,14 +208,15 @@ class SqliteJournal:
         return made
 
     def entries(self, number: int) -> dict[str, str]:
-        """``{entry key: content digest}`` of a release, checked against its record."""
+        """``{entry key: content digest}`` of a release, checked against its record when it is read."""
+        if (at_hand := self._manifests.at_hand(number)) is not None:
+            return at_hand
         record = json.loads(self._record(number))
         with self._reading() as db:
             entries = self._manifests.get(number, db)
         if digest_of_names(entries) != record["manifest"]:
-            raise Damaged(
-                f"the manifest of r{number} is damaged", where=str(self.path), next="lastgood doctor --salvage"
-            )
+            what, then = f"the manifest of r{number} is damaged", "lastgood doctor --salvage"
+            raise Damaged(what, where=str(self.path), next=then)
         return entries
 
     def release(self, number: int) -> Release:
@@ -228,9 +229,8 @@ class SqliteJournal:
         with self._reading() as db:
             row = db.execute("SELECT record, digest FROM release WHERE number = ?", (number,)).fetchone()
         if row is None:
-            raise Damaged(
-                f"release r{number} is not in the journal", where=str(self.path), next="lastgood doctor --salvage"
-            )
+            what, then = f"release r{number} is not in the journal", "lastgood doctor --salvage"
+            raise Damaged(what, where=str(self.path), next=then)
         if digest_of(row[0]) != row[1]:
             raise Damaged(f"the record of r{number} is damaged", where=str(self.path), next="lastgood doctor --salvage")
         return bytes(row[0])

@@ -145,7 +145,8 @@ def revert_commit(found: Mapping[str, Any]) -> list[str]:
     if step is None or step["phase"] in ("waits", "started"):
         return []
     if step.get("error"):
-        return [f"no revert commit was written: {step['error']}"]
+        left = "  Git still says what was taken back: git revert its commit (lastgood history)"
+        return [f"no revert commit was written: {step['error']}", left]
     result = step.get("result") or {}
     if result.get("commit") is None and result.get("commands"):
         return [f"no revert commit was written: {result['why']}", *(f"  {command}" for command in result["commands"])]

@@ -11,7 +11,8 @@ from lastgood.interfaces.cli.render_deployment import name
 
 def way_back(found: Mapping[str, Any]) -> list[str]:
     """REVERTS, KEEPS, LOOSENS, BLOCKED."""
-    lines = [f"{name(found['from'])} -> {name(found['to'])}: {found['why']}"]
+    bad = " (bad)" if found.get("verdict") == "bad" else ""
+    lines = [f"{name(found['from'])} -> {name(found['to'])}{bad}: {found['why']}"]
     lines += skipped(found["skipped"])
     lines += [f"BLOCKED  {reason}" for reason in found["blocked"]]
     lines += [f"LOOSENS  {text}" for text in found["loosens"]]

@@ -119,6 +119,8 @@ def _offer_previous(session: Session, body: Body, refusal: Refused) -> Body:
         plan = plan_back(session, {**body, "target": "previous"})
     except LastgoodError:
         raise refusal from None
+    if plan.get("verdict") == "bad":  # then the refusal names where to go instead
+        raise refusal
     session.say([f"{refusal.what}", *(f"  LOOSENS  {text}" for text in plan["loosens"])])
     loosens = " which loosens security," if plan["loosens"] else ""
     if not session.ask(f"Go back to r{plan['to']},{loosens} without proof that it is good?"):
