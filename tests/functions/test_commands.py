@@ -176,6 +176,7 @@ def test_what_has_no_meaning_in_a_workers_project_is_warned_of(shop: Shop) -> No
     assert "warning: wrangler.toml: `workers_dev` has no meaning here" in told
 
 
+@pytest.mark.usefixtures("worker_runtime")
 def test_what_is_warned_of_in_an_archive_too(shop: Shop) -> None:
     (shop.root / "lastgood.yaml").write_text("project: shop\nfunctions:\n  hello: { source: code, runtime: worker }\n")
     with zipfile.ZipFile(shop.root / "hello.zip", "w") as archive:

@@ -82,6 +82,7 @@ def test_an_application_is_asked_for_its_path(tmp_path: Path) -> None:
         assert told == [["GET", "Bearer hush", "lastgood-cron/1.0"], ["GET", None, "lastgood-cron/1.0"]]
 
 
+@pytest.mark.usefixtures("worker_runtime")
 @pytest.mark.parametrize("code", [OBJECT, CLASS], ids=["object", "class"])
 def test_a_worker_gets_its_scheduled_event(tmp_path: Path, code: str) -> None:
     (tmp_path / "index.js").write_text(code)
@@ -93,6 +94,7 @@ def test_a_worker_gets_its_scheduled_event(tmp_path: Path, code: str) -> None:
         assert json.loads(running.request().body) == [["5 4 * * 2", int(AT.timestamp() * 1000), "hello"]]
 
 
+@pytest.mark.usefixtures("worker_runtime")
 def test_a_worker_without_the_handler_says_so(tmp_path: Path) -> None:
     (tmp_path / "index.js").write_text("export default { fetch() { return new Response('hi'); } };")
     (tmp_path / "wrangler.json").write_text(json.dumps(WRANGLER))

@@ -17,7 +17,7 @@ import pytest
 
 from tests.functions.running import Answer, Running, worker
 
-pytestmark = pytest.mark.usefixtures("workerd")
+pytestmark = pytest.mark.usefixtures("worker_runtime")
 CODE = """\
 let now = 0, most = 0;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -20,7 +20,7 @@ PROJECT = Path(__file__).parent / "projects/worker"
 HEAD = 'main = "a.js"\ncompatibility_date = "2026-07-01"\n'
 
 
-pytestmark = pytest.mark.usefixtures("workerd")
+pytestmark = pytest.mark.usefixtures("worker_runtime")
 
 
 @pytest.fixture

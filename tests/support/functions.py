@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from lastgood.interfaces.demo.load import Load, Probe
 from tests.support import api
 from tests.support.shop import Answer, Shop
+from tests.support.worker_runtime import CACHE, bring_worker_runtime
 
 PYTHON = '''\
 """Says its word."""
@@ -87,9 +87,10 @@ class FunctionShop(Shop):
 
     def use_runtimes(self) -> None:
         """What npm brought for this machine, in the home of the shop's user."""
+        bring_worker_runtime()
         cache = self.folder / ".cache"
         cache.mkdir(parents=True)
-        (cache / "lastgood").symlink_to(Path.home() / ".cache/lastgood")
+        (cache / "lastgood").symlink_to(CACHE)
 
     def function_ports(self) -> dict[str, int]:
         """The port of every version that deployments keep running, by digest."""
