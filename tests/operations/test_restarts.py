@@ -33,14 +33,19 @@ def test_functions_are_called_what_they_are() -> None:
 
 def test_a_way_back_says_what_it_could_not_start() -> None:
     start = Step("start:b", "service:b", "start", {"release": 3, "digest": "x", "instances": 1})
-    function = Step("start:f", "function:f", "start", {"release": 3, "digest": "x", "instances": 1})
-    made = plan(start, function, intent="rollback")
+    function = Step("start:f", "service:f", "start", {"release": 3, "digest": "y", "instances": 1})
+    traffic = Step("shift", "gateway", "shift", {"release": 3})
+    made = plan(start, function, traffic, intent="rollback")
+    target = Release(3, "shop", None, {"service:b": "x", "function:f": "y"})
     asked: list[tuple[str, int]] = []
 
     def why(name: str, release: int) -> str | None:
         asked.append((name, release))
         return "the artifact is damaged"
 
-    assert not_startable(made, why) == ["service b cannot be started: the artifact is damaged"]
-    assert asked == [("b", 3)]
-    assert not_startable(made, lambda name, release: None) == []
+    assert not_startable(made, target, why) == [
+        "service b cannot be started: the artifact is damaged",
+        "function f cannot be started: the artifact is damaged",
+    ]
+    assert asked == [("b", 3), ("f", 3)]
+    assert not_startable(made, target, lambda name, release: None) == []

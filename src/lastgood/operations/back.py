@@ -45,7 +45,7 @@ class WayBackAsked:
         if not answer.get("starts"):
             return dict(answer)
         planned = self._planned(ask, self.loop.view())
-        blocked = await asyncio.to_thread(not_startable, planned.plan, self.why_not_startable)
+        blocked = await asyncio.to_thread(not_startable, planned.plan, planned.target, self.why_not_startable)
         refuse_unstartable(blocked, planned)
         return dict(await self.loop.ask(self._request(ask)))
 

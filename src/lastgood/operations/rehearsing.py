@@ -17,7 +17,7 @@ from lastgood.errors import LastgoodError, Refused, Unavailable
 from lastgood.operations.configurations import Configurations
 from lastgood.operations.database_maker import PROOF
 from lastgood.operations.references import WhyUnusable, unusable_clients, without_value
-from lastgood.operations.restarts import WhyNotStartable
+from lastgood.operations.restarts import WhyNotStartable, kind_of
 from lastgood.operations.world import View
 from lastgood.ports import ProxyState
 from lastgood.release.estimate import Estimate, time_back
@@ -131,7 +131,7 @@ class Rehearsing:
         return WayBack(target.number, choice.why, tuple(checks), estimate, False, (time.monotonic() - began_s) * 1000)
 
     def _startable(self, name: str, target: Release, view: View, cold: frozenset[str]) -> Check:
-        reason, kind = self.why_not_startable(name, target.number), _kind(target, name)
+        reason, kind = self.why_not_startable(name, target.number), kind_of(target, name)
         if reason is not None:
             return Check(kind, name, "blocked", f"cannot be started: {reason}", _LOGS[kind].format(name))
         if name in cold:
@@ -277,7 +277,7 @@ async def _routes(target: Release, trials: Trials) -> Check:
 
 async def _started(version: tuple[str, str], target: Release, trials: Trials, tried_s: dict[str, float]) -> Check:
     name, digest = version
-    kind = _kind(target, name)
+    kind = kind_of(target, name)
     try:
         tried_s[name] = await trials.start(name, digest, target.number)
     except LastgoodError as error:
@@ -316,7 +316,3 @@ def _running(view: View, target: Release, name: str) -> str:
 
 def _part(target: Release, name: str) -> str:
     return next(part for part in target.parts if part in (f"service:{name}", f"function:{name}"))
-
-
-def _kind(target: Release, name: str) -> Literal["service", "function"]:
-    return "function" if f"function:{name}" in target.parts else "service"

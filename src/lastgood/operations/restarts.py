@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from lastgood.release.plan import Plan
 from lastgood.release.release import RUNNING, Release, services_of
@@ -18,12 +19,19 @@ WhyNotStartable = Callable[[str, int], str | None]
 """``(service, release)`` to why no instance of it could be started now, None where one could. Blocks."""
 
 
-def not_startable(plan: Plan, why: WhyNotStartable) -> list[str]:
+def kind_of(target: Release, name: str) -> Literal["service", "function"]:
+    """What a running part of a release is called."""
+    return "function" if f"function:{name}" in target.parts else "service"
+
+
+def not_startable(plan: Plan, target: Release, why: WhyNotStartable) -> list[str]:
     """What a way back would have to start and cannot: its bundle is gone or damaged, a secret has no value."""
     starts = [step for step in plan.steps if step.verb == "start" and step.part.startswith("service:")]
     names = dict.fromkeys((step.part.partition(":")[2], int(step.args["release"])) for step in starts)
     found = ((name, why(name, release)) for name, release in names)
-    return [f"service {name} cannot be started: {reason}" for name, reason in found if reason is not None]
+    return [
+        f"{kind_of(target, name)} {name} cannot be started: {reason}" for name, reason in found if reason is not None
+    ]
 
 
 def restarts(

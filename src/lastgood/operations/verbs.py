@@ -208,7 +208,7 @@ class Verbs:
             changes = reverted(self._between(planned.source.number, planned.target.number), planned.plan)
             target = self.configurations.of(planned.target.number)
         losses, stuck = await asyncio.to_thread(losses_or_why_not, planned, self.configurations, self.schemas)
-        unstartable = await asyncio.to_thread(not_startable, planned.plan, self.why_not_startable)
+        unstartable = await asyncio.to_thread(not_startable, planned.plan, planned.target, self.why_not_startable)
         return reporting.way_back(
             planned,
             changes,
