@@ -45,4 +45,4 @@ def test_hazards(sql: str, found: list[str]) -> None:
 
 def test_renames_in_order() -> None:
     script = read('ALTER TABLE a RENAME b TO c; ALTER TABLE a RENAME COLUMN "d" TO e; ALTER TABLE a RENAME TO z')
-    assert renames(script, PG) == (("a", "b", "c"), ("a", "d", "e"), ("", "a", "z"))
+    assert renames(script.statements, PG) == (("a", "b", "c"), ("a", "d", "e"), ("", "a", "z"))

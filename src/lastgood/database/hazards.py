@@ -7,7 +7,7 @@ called function) is unknown; nothing unknown is ever called safe.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,10 +94,10 @@ def _of(statement: Statement, dialect: Dialect) -> Iterator[Hazard]:
         yield Hazard("unknown", line, sql=" ".join(sql.split())[:80])
 
 
-def renames(script: Script, dialect: Dialect) -> tuple[tuple[str, str, str], ...]:
+def renames(statements: Iterable[Statement], dialect: Dialect) -> tuple[tuple[str, str, str], ...]:
     """``(table, old, new)`` for columns and ``("", old, new)`` for tables, in order."""
     found = []
-    for statement in script.statements:
+    for statement in statements:
         match = re.match(_ALTER_TABLE, without_comments(statement.sql, dialect))
         if not match:
             continue

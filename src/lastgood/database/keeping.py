@@ -21,16 +21,6 @@ _DROP_TABLE = rf"(?is)drop\s+table\s+(?:if\s+exists\s+)?({NAME})\s*(?:restrict\s
 _ONE_DROP = rf"drop\s+(?:column\s+)?(?!constraint\b)(?:if\s+exists\s+)?({NAME})\s*(?:restrict\s*)?"
 _DROP_COLUMNS = rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+({_ONE_DROP}(?:,\s*{_ONE_DROP})*)"
 _EACH_DROP = rf"(?is){_ONE_DROP}"
-_ADD_COLUMN = (
-    rf"(?is)alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({NAME})\s+add\s+(?:column\s+)?"
-    rf"(?!constraint\b|primary\b|unique\b|foreign\b|check\b)(?:if\s+not\s+exists\s+)?({NAME})\s"
-)
-_CREATE_TABLE = rf"(?is)create\s+(?:virtual\s+)?table\s+(?:if\s+not\s+exists\s+)?({NAME})\s*(?:\(|using\s)"
-_ABOUT = (
-    rf"(?is)(?:alter\s+table\s+(?:only\s+)?|insert\s+into\s+|update\s+(?:only\s+)?"
-    rf"|create\s+(?:unique\s+)?index\s+.*?\son\s+(?:only\s+)?|create\s+(?:constraint\s+)?trigger\s+.*?\son\s+"
-    rf"|comment\s+on\s+table\s+|grant\s+.*?\son\s+(?:table\s+)?)({NAME})"
-)
 _FILL = rf"(?im)^[ \t]*--[ \t]*lastgood:fill[ \t]+({PART}(?:\.{PART}){{1,2}})[ \t]*=[ \t]*(.+?)[ \t]*$"
 _PLAIN = r"[a-z_][a-z0-9_$]*"
 
@@ -68,31 +58,6 @@ def dropped(statement: Statement, dialect: Dialect) -> tuple[Thing, ...]:
     if match := re.fullmatch(_DROP_COLUMNS, sql):
         return tuple(Thing(unquoted(match[1]), unquoted(each[1])) for each in re.finditer(_EACH_DROP, match[2]))
     return ()
-
-
-def made(statement: Statement, dialect: Dialect) -> Thing | None:
-    """The one column or table that a statement makes."""
-    sql = without_comments(statement.sql, dialect)
-    if match := re.match(_CREATE_TABLE, sql):
-        return Thing(unquoted(match[1]))
-    if (match := re.match(_ADD_COLUMN, sql)) and not _has_more_actions(sql[match.end() :]):
-        return Thing(unquoted(match[1]), unquoted(match[2]))
-    return None
-
-
-def _has_more_actions(definition: str) -> bool:
-    depth = 0
-    for character in re.sub(r"'(?:[^']|'')*'", "''", definition):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            return True
-    return False
-
-
-def is_about(statement: Statement, table: Thing, dialect: Dialect) -> bool:
-    """Whether a statement only adds to a table (index, rows, comment), all of which a kept table has already."""
-    match = re.match(_ABOUT, without_comments(statement.sql, dialect))
-    return match is not None and Thing(unquoted(match[1])).is_same(table)
 
 
 def fills(scripts: Iterable[Script]) -> dict[Thing, str]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lastgood.database.hazards import hazards
-from lastgood.database.keeping import Thing
 from lastgood.database.migration import Migration, Script, Statement
 from lastgood.database.script import settings_around
 from lastgood.effects.databases.books import Books, Direction
@@ -106,16 +105,15 @@ def _attempt(session: Session, runs: Sequence[Run], allowed: bool) -> Taken | No
     session.begin()
     harmless = not any(hazards(script, session.dialect) for script in scripts)
     before = None if allowed or harmless else look_before(session, scripts)
-    kept: list[Thing] = []
+    executed: list[Statement] = []
     for run in runs:
         started = time.monotonic()
-        managing = _run_inside(session, run)
+        managing = _run_inside(session, run, executed)
         session.reset()
         if managing is not None:
             managing.record()
-            kept += [put.thing for put in managing.aside]
         run.finish(int((time.monotonic() - started) * 1000))
-    if before is not None and (taken := look_after(session, before, scripts, kept)):
+    if before is not None and (taken := look_after(session, before, executed)):
         _abandon(session)
         return taken
     session.commit()
@@ -123,8 +121,11 @@ def _attempt(session: Session, runs: Sequence[Run], allowed: bool) -> Taken | No
     return None
 
 
-def _run_inside(session: Session, run: Run) -> Managing | None:
-    """All statements of a script but the settings around it; in managed mode, what became of its drops."""
+def _run_inside(session: Session, run: Run, executed: list[Statement]) -> Managing | None:
+    """All statements of a script but the settings around it; in managed mode, what became of its drops.
+
+    ``executed`` gets every statement that ran.
+    """
     if run.at_once:
         session.execute_all([statement.sql for statement in run.script.statements])
         return None
@@ -133,6 +134,7 @@ def _run_inside(session: Session, run: Run) -> Managing | None:
     for statement in run.script.statements[begin : len(run.script.statements) - end]:
         for each in managing.turn(statement) if managing else (statement,):
             _execute(session, each, run.script)
+            executed.append(each)
     return managing
 
 

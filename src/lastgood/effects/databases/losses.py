@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from lastgood.database.hazards import hazards, renames
-from lastgood.database.keeping import Thing
-from lastgood.database.migration import Script
+from lastgood.database.migration import Dialect, Script, Statement
 from lastgood.effects.databases.session import Column, Session
 from lastgood.errors import Refused
 
@@ -61,42 +60,60 @@ class Taken:
         return bool(self.columns or self.rows)
 
 
-def look_after(session: Session, before: Before, scripts: Sequence[Script], kept: Sequence[Thing] = ()) -> Taken:
+def look_after(session: Session, before: Before, executed: Sequence[Statement]) -> Taken:
     """Columns gone by identity and by name, and tables that are still there with fewer rows.
 
-    Neither what was ``kept`` nor what stood in a table that was empty: nothing is lost with it.
+    ``executed``: what really ran, the renamings of managed mode with it, by which SQLite's tables are followed. Nothing
+    is lost with a table that was empty.
     """
     after = session.columns()
+    followed = Followed(session.dialect, executed)
     left = {column.identity for column in after} | {(c.table.lower(), c.name.lower()) for c in after}
-    gone = []
-    for column in before.columns:
-        if column.table.lower() in before.empty:
-            continue
-        names = {(column.table.lower(), column.name.lower())}
-        if session.dialect == "sqlite":
-            names.add(_renamed(*next(iter(names)), scripts))
-        if any(thing.is_same(Thing(column.table, column.name if thing.column else "")) for thing in kept):
-            continue
-        if column.identity not in left and not names & left:
-            gone.append(column)
-    tables = {column.table.rpartition(".")[2].lower() for column in after}
-    fewer = [
-        Loss(table, "", rows - session.count(table))
-        for table, rows in before.rows.items()
-        if rows and table.rpartition(".")[2].lower() in tables
-        if not any(thing.is_same(Thing(table)) for thing in kept)
+    gone = [
+        column
+        for column in before.columns
+        if column.table.lower() not in before.empty and column.identity not in left
+        if not {(column.table.lower(), column.name.lower()), followed.column(column.table, column.name)} & left
     ]
+    fewer = (
+        Loss(table, "", rows - session.count(now))
+        for table, rows in before.rows.items()
+        if rows and (now := _stands(table, before.columns, after, followed)) is not None
+    )
     return Taken(gone, tuple(loss for loss in fewer if loss.rows > 0))
 
 
-def _renamed(table: str, name: str, scripts: Sequence[Script]) -> tuple[str, str]:
-    for script in scripts:
-        for of, old, new in renames(script, "sqlite"):
+def _stands(table: str, before: Sequence[Column], after: Sequence[Column], followed: Followed) -> str | None:
+    """What a table is called now; None: it is gone, as its columns tell."""
+    names = {column.table.lower(): column.table for column in after}
+    own = {c.identity for c in before if _is(c.table, table)}
+    if (same := next((c.table for c in after if c.identity in own), None)) is not None and followed.by_identity:
+        return same
+    wanted = followed.column(table, "")[0]
+    return next((name for lower, name in names.items() if _is(lower, wanted)), None)
+
+
+def _is(full: str, asked: str) -> bool:
+    full, asked = full.lower(), asked.lower()
+    return full == asked or (full.rpartition(".")[2] == asked.rpartition(".")[2] and "." not in asked)
+
+
+class Followed:
+    """SQLite knows its columns by name only: where the statements that ran have renamed them to."""
+
+    def __init__(self, dialect: Dialect, executed: Sequence[Statement]) -> None:
+        self.by_identity = dialect == "postgresql"
+        self._renames = () if self.by_identity else renames(executed, dialect)
+
+    def column(self, table: str, name: str) -> tuple[str, str]:
+        """Table and column as they are called now, lower case."""
+        table, name = table.lower(), name.lower()
+        for of, old, new in self._renames:
             if not of and old.lower() == table:
                 table = new.lower()
             elif of.lower() == table and old.lower() == name:
                 name = new.lower()
-    return table, name
+        return table, name
 
 
 def counted(session: Session, taken: Taken) -> tuple[Loss, ...]:

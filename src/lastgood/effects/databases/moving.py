@@ -115,7 +115,9 @@ class Moving:
         """Managed mode, where it was asked for or something of this migration is kept."""
         if not self.agreed.keep and move.migration.version not in self._kept:
             return None
-        return partial(Managing, self.session, self.books, move.migration, self.release, keep=self.agreed.keep)
+        return partial(
+            Managing, self.session, self.books, move.migration, move.script, self.release, keep=self.agreed.keep
+        )
 
 
 class _Ups:

@@ -83,7 +83,7 @@ def _oldest_unbearable(
         books.open()
     for migration in pending:
         kept = keep and migration.up.transactional
-        run_plainly(copy, migration.up, Managing(copy, books, migration, None) if kept else None)
+        run_plainly(copy, migration.up, Managing(copy, books, migration, migration.up, None) if kept else None)
         if wrong := try_on(copy):
             return {migration.version: "; ".join(wrong)}
     return {}
@@ -158,7 +158,9 @@ def prove_on(copy: Session, migrations: Sequence[Migration], *, keep: bool = Fal
         books.open()
 
     def run(migration: Migration, script: Script) -> None:
-        run_plainly(copy, script, Managing(copy, books, migration, None) if keep and script.transactional else None)
+        run_plainly(
+            copy, script, Managing(copy, books, migration, script, None) if keep and script.transactional else None
+        )
 
     versions, digest = tuple(m.version for m in migrations), digest_of_scripts(migrations)
 

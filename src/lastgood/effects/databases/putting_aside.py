@@ -197,6 +197,13 @@ def _sqlite_column(session: Session, thing: Thing, number: int, fill: str | None
             where=session.place,
             next="build the table anew without it, or turn keep_dropped off for this database",
         )
+    if session.query('SELECT 1 FROM pragma_foreign_key_list(?) WHERE lower("from") = lower(?)', table, column):
+        raise Refused(
+            f"{thing} refers to another table, which SQLite cannot take off while the column is kept:"
+            " the rows it refers to could not be deleted",
+            where=session.place,
+            next="build the table anew without it, or turn keep_dropped off for this database",
+        )
     name, old, new = quoted(table), quoted(column), quoted(f"{KEPT}{number}_{column}")
     take = (f"ALTER TABLE {name} RENAME COLUMN {old} TO {new}",)
     back = [f"ALTER TABLE {name} RENAME COLUMN {new} TO {old}"]
@@ -219,8 +226,50 @@ def _sqlite_table(session: Session, thing: Thing, number: int) -> Aside | None:
         table,
     )
     name, kept = quoted(table), quoted(f"{KEPT}{number}_{table}")
-    old_way, new_way = "PRAGMA legacy_alter_table = ON", "PRAGMA legacy_alter_table = OFF"
     take = [f"DROP {kind.upper()} {quoted(each)}" for kind, each, _ in rows]
-    take += [old_way, f"ALTER TABLE {name} RENAME TO {kept}", new_way]
-    back = [old_way, f"ALTER TABLE {kept} RENAME TO {name}", new_way, *(sql for _, _, sql in rows)]
-    return Aside(thing, tuple(take), tuple(back), (f"DROP TABLE {kept}",))
+    take += _alone(f"ALTER TABLE {name} RENAME TO {kept}")
+    back = _alone(f"ALTER TABLE {kept} RENAME TO {name}")
+    if session.query("SELECT 1 FROM pragma_foreign_key_list(?)", table):
+        copied, back = _without_references(session, table, number)
+        take += copied
+    return Aside(thing, tuple(take), (*back, *(sql for _, _, sql in rows)), (f"DROP TABLE {kept}",))
+
+
+def _alone(*renamings: str) -> list[str]:
+    """What else names the tables is left as it is."""
+    return ["PRAGMA legacy_alter_table = ON", *renamings, "PRAGMA legacy_alter_table = OFF"]
+
+
+def _without_references(session: Session, table: str, number: int) -> tuple[list[str], list[str]]:
+    """Once it is renamed: rows alone. What refers to rows of other tables would hold up who deletes those.
+
+    Back: the table as it was written, with its rows; those that refer to what is gone by then are an error with a name.
+    Both ways what it stands under now is renamed to what it stands under then, so that its columns can be followed.
+    """
+    name, kept, copy = quoted(table), quoted(f"{KEPT}{number}_{table}"), quoted(f"{KEPT}{number}_copy")
+    columns = session.query("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", table)
+    listed = ", ".join(quoted(column) for (column,) in columns)
+    (written,) = session.query("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", table)[0]
+    said = quoted(f"rows of {table} refer to rows that are gone")
+    text = "'" + table.replace("'", "''") + "'"
+    take = [
+        f"CREATE TABLE {copy} ({listed})",
+        f"INSERT INTO {copy} SELECT {listed} FROM {kept}",  # noqa: S608
+        f"DROP TABLE {kept}",
+        f"ALTER TABLE {copy} RENAME TO {kept}",
+    ]
+    back = [
+        str(written),
+        f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {kept}",  # noqa: S608
+        *_alone(f"ALTER TABLE {name} RENAME TO {copy}", f"ALTER TABLE {kept} RENAME TO {name}"),
+        f"DROP TABLE {name}",
+        *_alone(f"ALTER TABLE {copy} RENAME TO {name}"),
+        f"CREATE TABLE {copy} (fine CONSTRAINT {said} CHECK (fine))",
+        f"INSERT INTO {copy} SELECT NOT EXISTS (SELECT 1 FROM pragma_foreign_key_check({text}))",  # noqa: S608
+        f"DROP TABLE {copy}",
+    ]
+    sequence = "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'"
+    if session.query(sequence) and (last := session.query("SELECT seq FROM sqlite_sequence WHERE name = ?", table)):
+        back.append(f"DELETE FROM sqlite_sequence WHERE name = {text}")  # noqa: S608
+        back.append(f"INSERT INTO sqlite_sequence VALUES ({text}, {int(last[0][0])})")  # noqa: S608
+    return take, back

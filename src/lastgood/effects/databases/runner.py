@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from lastgood.database.actions import left_over
 from lastgood.database.fingerprint import Comparison, Fingerprint, compare
 from lastgood.database.hazards import Hazard, hazards
-from lastgood.database.keeping import dropped
 from lastgood.database.migration import NOTHING, History, Script
 from lastgood.database.standing import Applied, Entry, Move, entries, plan_down, plan_up
 from lastgood.effects.databases.books import Books
@@ -209,8 +209,7 @@ def _without_kept(script: Script, session: Session) -> Script:
     """What a script loses in managed mode is what its other statements lose."""
     if not script.transactional:
         return script
-    rest = tuple(statement for statement in script.statements if not dropped(statement, session.dialect))
-    return replace(script, statements=rest)
+    return replace(script, statements=left_over(script, session.dialect))
 
 
 def _drift(session: Session, books: Books, applied: Sequence[Applied]) -> Comparison | None:
