@@ -24,6 +24,7 @@ from lastgood.gateway.headers import remove_header, set_header
 from lastgood.gateway.labels import say_filter
 from lastgood.gateway.packing import packed, resource
 from lastgood.gateway.snapshot import Resource
+from lastgood.gateway.upgrades import upgrade_filter
 
 _TYPE = "type.googleapis.com/envoy.extensions."
 _COMPOSITE = _TYPE + "common.matching.v3.ExtensionWithMatcher"
@@ -74,6 +75,7 @@ def _connection_manager(name: str, slots: int) -> Any:
     _filter(message, names.ANSWER, discovered=(_COMPOSITE,))
     _filter(message, names.SAY, say_filter())
     _filter(message, names.HOST, discovered=(_TYPE + "filters.http.lua.v3.Lua",))
+    _filter(message, names.UPGRADE, upgrade_filter())
     _filter(message, names.HEADERS, filter_pb2.HeaderMutation())
     _filter(message, names.CORS, cors_pb2.Cors())
     _filter(message, names.IP, rbac_pb2.RBAC())

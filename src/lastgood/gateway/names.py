@@ -23,6 +23,7 @@ ANSWER_HEADER = "x-lastgood-answer"
 ANSWER = "lastgood.answer"  # ECDS: finds the release that ANSWER_PATH tells, and the side of a version key
 SAY = "lastgood.say"  # answers ANSWER_PATH with it
 HOST = "lastgood.host"  # ECDS: finds the table of a host that is not written as configured
+UPGRADE = "lastgood.upgrade"  # refuses WebSockets where the route found at last does not take them
 HEADERS = "lastgood.headers"  # routes say here which keys must hold and which release they are
 CORS = "lastgood.cors"
 IP = "lastgood.ip"

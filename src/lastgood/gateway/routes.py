@@ -24,6 +24,7 @@ from lastgood.gateway.policies.used import Used
 from lastgood.gateway.rewrites import replace_path, replace_prefix
 from lastgood.gateway.shield import rescue
 from lastgood.gateway.tables import Rule
+from lastgood.gateway.upgrades import allow_upgrade
 
 _REDIRECTS = {
     301: route_pb2.RedirectAction.MOVED_PERMANENTLY,
@@ -127,6 +128,8 @@ def _action(message: Any, rule: Rule, shields: Mapping[str, str]) -> None:
             message.direct_response.body.inline_string = route.respond.body
     else:
         _forward(message.route, rule)
+        if route.websocket:
+            allow_upgrade(message)
         shielded = shields.get(rule.targets[0][0]) if len(rule.targets) == 1 else None
         if shielded is not None:
             message.route.cluster = shielded
@@ -164,8 +167,6 @@ def _forward(action: Any, rule: Rule) -> None:
         action.idle_timeout.FromNanoseconds(round(route.idle_timeout_s * 1e9))
     if route.retries:
         _retries(action.retry_policy, route, route.retries)
-    if route.websocket:
-        action.upgrade_configs.add(upgrade_type="websocket").enabled.value = True
 
 
 def _weights(action: Any, rule: Rule) -> None:

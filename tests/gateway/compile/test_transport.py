@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.gateway.compile.envoy_world import World, start_echo_websocket
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
 
 from lastgood.errors import Unavailable
 from lastgood.gateway.snapshot import SECRET
@@ -96,9 +95,41 @@ async def test_websockets_only_where_a_route_says_so_and_past_the_timeout(world:
         await asyncio.sleep(0.6)
         await socket.send("still here")
         assert await asyncio.wait_for(socket.recv(), 2) == "still here"
-    with pytest.raises(InvalidStatus):
-        await connect(f"ws://127.0.0.1:{world.port}/", additional_headers={"host": "plain.example"})
     server.close()
+
+
+@pytest.mark.parametrize("host", ["plain.example", "PLAIN.example:8080", "a.wild.example", "anything", ""])
+async def test_no_websocket_however_the_host_is_written(world: World, host: str) -> None:
+    """Envoy decides by the route that it has on arrival; a host that is found by the script has none yet."""
+    server = await start_echo_websocket()
+    port = server.sockets[0].getsockname()[1]
+    routes = [
+        _route(name="any", to="chat", match={}),
+        _route(name="wild", to="chat", match={"host": "*.wild.example"}),
+        _route(name="plain", to="chat", match={"host": "plain.example"}),
+        _route(name="talks", to="chat", match={"host": "talks.example", "path": "/talk/*"}, websocket=True),
+        _route(name="mute", to="chat", match={"host": "talks.example"}),
+        _route(name="airy", to="chat", match={"host": "*.talks.example"}, websocket=True),
+    ]
+    await world.serve(world.shop(upstreams={"chat": {"endpoints": [f"127.0.0.1:{port}"]}}, routes=routes))
+    assert await _handshake(world, host or f"127.0.0.1:{world.port}", "/") == 403
+    for said in ("talks.example", "Talks.example:80"):
+        assert await _handshake(world, said, "/talk/a") == 101
+        assert await _handshake(world, said, "/other") == 403
+        assert await _handshake(world, said, "/talk/a", "h2q") == 403
+    assert await _handshake(world, "b.talks.example:1", "/") == 101
+    server.close()
+
+
+async def _handshake(world: World, host: str, path: str, upgrade: str = "websocket") -> int:
+    """The status of the answer to exactly these words."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
+    asked = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n{key}\r\n\r\n"
+    writer.write(asked.encode())
+    status = int((await asyncio.wait_for(reader.readline(), 5)).split()[1])
+    writer.close()
+    return status
 
 
 async def test_upstreams_over_tls_are_vouched_for(world: World) -> None:
