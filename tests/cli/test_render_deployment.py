@@ -196,10 +196,13 @@ def test_status_begins_with_what_alarms() -> None:
         gateway={"base": 12, "candidate": 13, "percent": 10.0},
         proxies=[recorded.proxy("proxy-1", connected=False), recorded.proxy("proxy-2", refusal="no such cluster")],
         known_good=[],
-        controller={"pid": 1, "epoch": 2, "follows": "main"},
+        controller={"pid": 1, "epoch": 2, "follows": "main", "unrestored": "file:/k.pem: it cannot be read"},
     )
     assert lines(status(found)) == (
         "UNJOURNALED: 3 events wait for room on the disk\n"
+        "NOT RESTORED: file:/k.pem: it cannot be read; a proxy that was started anew serves nothing,"
+        " the others serve on\n"
+        "  next: mend that, it is tried again every 2 s; or lastgood rollback to a release without it\n"
         "HALTED: d31: both sides are sick\n"
         "  choose: lastgood retry\n"
         "  choose: lastgood abort\n"

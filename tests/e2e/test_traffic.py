@@ -12,6 +12,7 @@ from collections import Counter
 
 import pytest
 
+from tests.support import processes
 from tests.support.certificates import serial_of, write_pair
 from tests.support.configuration import CATALOG, PARTNERS, fair, route
 from tests.support.processes import eventually
@@ -158,6 +159,28 @@ def test_a_certificate_is_renewed(shop: Shop) -> None:
         clients.stop()
     assert not clients.failed, clients.failed[:3]
     assert set(clients.serials) == {1001, 1002, 1003}
+
+
+def test_a_key_that_is_gone_at_a_restart_is_told_and_what_was_served_comes_back_with_it(shop: Shop) -> None:
+    """A proxy that is started anew then has nothing to serve: nobody may say that all is well."""
+    folder = shop.folder / "tls"
+    folder.mkdir()
+    cert, key = write_pair(folder, 1001)
+    shop.begin()
+    listener = f'    safe: {{ port: {_tls_port(shop)}, tls: {{ cert: {cert}, key: "file:{key}" }} }}\n'
+    shop.commit(shop.text(listeners=listener))
+    shop.ok("up", "--detach")
+    shop.ok("deploy", "--wait", "ended")
+    shop.ok("stop")
+    away = key.rename(folder / "away")
+    processes.kill(processes.pid(shop.root, "run/proxy-1.json"))
+    shop.ok("up", "--detach")
+    told = shop.run("status").out
+    assert told.startswith(f"NOT RESTORED: file:{key}: it cannot be read"), told
+    assert f"what was served could not be restored: file:{key}" in shop.run("doctor").out
+    away.rename(key)
+    eventually(lambda: shop.get("/catalog/1").status, lambda status: status == 200)
+    assert "NOT RESTORED" not in shop.ok("status").out
 
 
 def _tls_port(shop: Shop) -> int:

@@ -31,6 +31,7 @@ from lastgood.interfaces.http.listening import SocketServer, is_proxy
 from lastgood.interfaces.http.looks import MachineLooks
 from lastgood.interfaces.lifecycle import controller_spec
 from lastgood.interfaces.renewal import watch_certificates
+from lastgood.interfaces.restoring import Restoring
 from lastgood.interfaces.sweeping import sweep
 from lastgood.interfaces.telling import ADDRESS, tell
 from lastgood.operations.collecting import keep_collecting
@@ -73,20 +74,14 @@ async def control(places: Places) -> int:
     try:
         await made.proxies.start()
         await ensure_proxies(processes, made.expected, places.logs)
-        await _restore(made)
-        return await _live(made, feed)
+        restoring = Restoring(lambda: made.restore(*_to_serve(made.loop)), say)
+        await restoring.once()
+        return await _live(made, feed, restoring)
     finally:
         made.services.close()
         await made.proxies.leave()
         journal.give_up()
         journal.close()
-
-
-async def _restore(made: bootstrap.Controller) -> None:
-    try:
-        await made.restore(*_to_serve(made.loop))
-    except LastgoodError as error:
-        say(f"what was served could not be restored: {error}")
 
 
 def _to_serve(loop: Loop) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
@@ -97,19 +92,24 @@ def _to_serve(loop: Loop) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] |
     return loop.state.served, loop.state.accepted
 
 
-async def _live(made: bootstrap.Controller, feed: Feed) -> int:
+async def _live(made: bootstrap.Controller, feed: Feed, restoring: Restoring) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    about = {"pid": os.getpid(), "epoch": made.journal.epoch, "follows": made.options.follow}
+    known = {"pid": os.getpid(), "epoch": made.journal.epoch, "follows": made.options.follow}
+
+    def about() -> dict[str, Any]:
+        return {**known, "unrestored": restoring.why}
+
     door = AlertDoor(partial(SecretStore(made.places.secrets).resolve, KEY))
     look = MachineLooks(made.places)
-    api = Control(feed, stop=stopping.set, refresh=made.gateway.refresh, about=lambda: about, door=door, look=look)
+    api = Control(feed, stop=stopping.set, refresh=made.gateway.refresh, about=about, door=door, look=look)
     refuses = is_proxy(str(bootstrap.run_root(made.places) / "processes"))
     server = SocketServer(make_app(made.verbs, api), bootstrap.api_socket(made.places), refuses)
     watches: list[Coroutine[Any, Any, None]] = [
         _renew(made),
         _keep_supervisor(made),
+        restoring.keep_trying(lambda: made.loop.state.active is not None),
         watch_certificates(made.loop, made.configurations, made.gateway.refresh),
         sweep(made.loop),
         _sweep_trials(made.verbs),
@@ -138,6 +138,17 @@ async def _live(made: bootstrap.Controller, feed: Feed) -> int:
     tasks = [asyncio.create_task(each) for each in watches]
     for watch in tasks:
         watch.add_done_callback(_tell_end)
+    return await _until_over(made, feed, server, stopping, tasks)
+
+
+async def _until_over(
+    made: bootstrap.Controller,
+    feed: Feed,
+    server: SocketServer,
+    stopping: asyncio.Event,
+    tasks: list[asyncio.Task[None]],
+) -> int:
+    """The first of the tasks keeps the lease: without it nothing else may go on."""
     running = asyncio.create_task(made.loop.run())
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stopping.wait())

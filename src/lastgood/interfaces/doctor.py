@@ -182,6 +182,9 @@ def _controller(places: Places, status: dict[str, Any] | LastgoodError) -> Itera
         yield Check("controller", "fail", status.what, "lastgood logs controller; lastgood rollback works without it")
     else:
         yield Check("controller", "ok", f"process {status['controller']['pid']} answers")
+        if why := status["controller"].get("unrestored"):
+            what = f"what was served could not be restored: {why}"
+            yield Check("controller", "fail", what, "mend that; it is tried again every 2 s")
         if status["unjournaled"]:
             what = f"{status['unjournaled']} events wait for room on the disk"
             yield Check("controller", "fail", what, f"make room below {places.state}")

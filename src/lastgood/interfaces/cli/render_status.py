@@ -35,6 +35,9 @@ def _alarms(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"  next: {damaged['next']}")
     if found["unjournaled"]:
         lines.append(f"UNJOURNALED: {counted(found['unjournaled'], 'event')} wait for room on the disk")
+    if why := (found.get("controller") or {}).get("unrestored"):
+        lines.append(f"NOT RESTORED: {why}; a proxy that was started anew serves nothing, the others serve on")
+        lines.append("  next: mend that, it is tried again every 2 s; or lastgood rollback to a release without it")
     under_way = found["deployment"]
     if under_way and under_way["halted"]:
         lines.append(f"HALTED: d{under_way['deployment']}: {under_way['halted']['why']}")

@@ -10,7 +10,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u
 _BREAK = re.compile(r" *\n[ \n]*")
 """Where a reason of several lines, as the end of a log, goes into the one line of a table."""
 _PAINTED = re.compile(
-    r"\b(?P<red>LOOSENS|UNJOURNALED|HALTED|BLOCKED)\b|^(?P<error>error|fail)\b|^(?P<warn>warn(?:ing)?)\b"
+    r"\b(?P<red>LOOSENS|UNJOURNALED|HALTED|BLOCKED|NOT RESTORED)\b|^(?P<error>error|fail)\b|^(?P<warn>warn(?:ing)?)\b"
 )
 
 
