@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 import typer
 
 from lastgood.interfaces.cli.app import make_app
+from lastgood.interfaces.cli.ending import ending
 from lastgood.interfaces.cli.reference import commands, exit_codes
+from lastgood.interfaces.cli.session import Surroundings
 from tests.cli.conftest import Project
 from tests.cli.controller import RecordedController
 
@@ -116,3 +119,29 @@ def test_the_program_itself(project: Project) -> None:
 def test_the_reference_is_what_the_code_says(page: str, made: Callable[[], str]) -> None:
     name = f"from lastgood.interfaces.cli.reference import {made.__name__}; print({made.__name__}(), end='')"
     assert (REFERENCE / page).read_text() == made(), f'python -c "{name}" > docs/reference/{page}'
+
+
+INTERRUPTED = """
+import sys
+from lastgood.__main__ import main
+class Interrupted:
+    def find_spec(self, name, path, target=None):
+        if name == "lastgood.interfaces.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+main()
+"""
+
+
+def test_ctrl_c_before_anything_is_imported_ends_quietly() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(("command", "told"), [("deploy", True), ("rollback", True), ("status", False)])
+def test_ctrl_c_before_an_answer_says_that_what_began_goes_on(command: str, told: bool, tmp_path: Path) -> None:
+    err = io.StringIO()
+    with ending([command], Surroundings(io.StringIO(), io.StringIO(), err, {}, tmp_path, False)) as end:
+        raise KeyboardInterrupt
+    assert end.code == 130
+    assert ("it goes on: lastgood status" in err.getvalue()) is told

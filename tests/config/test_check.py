@@ -87,6 +87,14 @@ def test_a_route_that_is_wrong(route, what, problems):
     assert what in found[0].what
 
 
+@pytest.mark.parametrize(("path", "hint"), [("/{a}/b", "use rewrite.path"), ("/a", "use rewrite.path, or match /a/*")])
+def test_what_a_prefix_is_rewritten_with_instead(path, hint, problems):
+    (found,) = problems(
+        f"{HEAD}    - {{ name: wrong, to: legacy, use: [office], rewrite: {{prefix: /}}, match: {{path: '{path}'}} }}\n"
+    )
+    assert found.hint == hint
+
+
 @pytest.mark.parametrize(
     "route",
     [

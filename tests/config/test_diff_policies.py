@@ -98,6 +98,16 @@ def _keys(*keys) -> dict[str, bytes]:
             [("policy p: allowed network 192.168.0.0/16 added", "loosens")],
         ),
         (
+            {"ip": {"allow": ["10.0.0.0/8"]}},
+            {"ip": {"allow": ["10.0.0.0/8", "11.0.0.0/8"]}},
+            [("policy p: allowed network 11.0.0.0/8 added", "loosens")],
+        ),
+        (
+            {"ip": {"deny": ["10.0.0.0/8", "11.0.0.0/8"]}},
+            {"ip": {"deny": ["10.0.0.0/8"]}},
+            [("policy p: denied network 11.0.0.0/8 removed", "loosens")],
+        ),
+        (
             {"ip": {"allow": ["10.0.0.0/9", "10.128.0.0/9"]}},
             {"ip": {"allow": ["10.0.0.0/8"]}},
             [("policy p is written differently and means the same", None)],

@@ -136,8 +136,9 @@ def test_whoever_changes_the_journal_is_found_out(tmp_path: Path, statement: str
         forger.execute(f"DROP TRIGGER {trigger}")
     forger.execute(statement)
     forger.close()
-    with pytest.raises(Damaged, match=r"event [23]"):
+    with pytest.raises(Damaged, match=r"event [23]") as caught:
         list(SqliteJournal(path).read())
+    assert caught.value.next == "lastgood doctor --salvage", "not to where it was found"
 
 
 def test_a_file_that_is_no_journal_is_said_to_be_damaged(tmp_path: Path) -> None:

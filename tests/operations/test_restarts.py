@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lastgood.operations.restarts import not_startable, restarts
+from lastgood.config.model import Listener
+from lastgood.operations.restarts import late_listeners, not_startable, restarts
 from lastgood.release.release import Release
 from lastgood.release.step import Step
 from tests.release.folded import plan
@@ -29,6 +30,17 @@ def test_functions_are_called_what_they_are() -> None:
         "starts function new: 1 instance",
         "restarts function price: 1 instance of the new version beside the old ones",
     ]
+
+
+def test_listeners_that_do_not_move_at_once_are_told() -> None:
+    before = {"web": Listener(port=80), "old": Listener(port=81), "same": Listener(port=82, use=("a",))}
+    after = {"web": Listener(port=90), "same": Listener(port=82), "new": Listener(port=81), "other": Listener(port=83)}
+    assert late_listeners(before, after) == [
+        "moves listener web at the end of the bake: until then it stays as it is",
+        "closes listener old at the end of the bake",
+        "opens listener new at the end of the bake, when old has left its port",
+    ]
+    assert late_listeners({}, after) == []
 
 
 def test_a_way_back_says_what_it_could_not_start() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 
 from lastgood.effects.processes.client import SupervisedProcesses, ensure_supervisor
 from lastgood.effects.processes.identity import stat_of
+from lastgood.effects.processes.run_directory import open_run_directory
 from lastgood.errors import Failed, Fenced, Refused, Unavailable
 from lastgood.process import ProcessState
 from tests.processes.conftest import COMMAND, PATIENCE_S, Site
@@ -115,6 +117,23 @@ async def test_a_torn_record_loses_no_process(site: Site, content: str) -> None:
     assert (again.phase, again.pid) == ("running", first.pid)
     site.kill_supervisor()
     assert (await state_of(site.supervise(), "a")).phase == "running"
+
+
+async def test_a_copy_of_the_directory_takes_nothing_over(site: Site, tmp_path: Path) -> None:
+    """What its records tell of belongs to the one that it was copied from: neither adopted, nor started, nor ended."""
+    original = site.supervise()
+    first = await original.start(site.spec("a"))
+    root = tmp_path / "copy"
+    shutil.copytree(site.root, root, ignore=shutil.ignore_patterns("*.sock"))
+    copy = Site(root, open_run_directory(str(root)))
+    try:
+        client = copy.supervise()
+        assert not await client.list()
+        assert (await client.start(copy.spec("a"))).pid != first.pid
+    finally:
+        copy.close()
+    state = await state_of(original, "a")
+    assert (state.pid, state.phase, state.restarts) == (first.pid, "running", 0)
 
 
 async def test_an_orphan_is_replaced_by_another_spec_and_can_be_stopped(site: Site) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,10 +81,26 @@ def why_private(places: Places, path: str) -> str | None:
     ours = {os.path.realpath(folder) for folder in (places.state, socket_folder(places), run_root(places))}
     if any(os.path.commonpath([real, folder]) == folder for folder in ours) or "/lastgood-" in real:
         return "is a socket of Lastgood's own"
+    if "/.lastgood/" in real or _is_one_of(real, ours):
+        return "is a socket of Lastgood's own, by another name or of another project"
     root = os.path.realpath(places.root)
     if os.path.commonpath([os.path.abspath(path), root]) == root or os.path.commonpath([real, root]) == root:
         return "lies inside of the repository"
     return None
+
+
+def _is_one_of(path: str, folders: Iterable[str]) -> bool:
+    """A hard link is the same socket by another name."""
+    try:
+        wanted = os.stat(path)
+    except OSError:
+        return False
+    if wanted.st_nlink < 2:
+        return False
+    stats = (
+        entry.stat(follow_symlinks=False) for folder in folders if os.path.isdir(folder) for entry in os.scandir(folder)
+    )
+    return any((each.st_dev, each.st_ino) == (wanted.st_dev, wanted.st_ino) for each in stats)
 
 
 def supervisor_epoch(places: Places) -> int:

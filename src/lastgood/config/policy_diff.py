@@ -146,12 +146,13 @@ def _ip(name: str, old: Ip, new: Ip) -> Iterator[Told]:
 
 
 def _networks(what: str, old: tuple[str, ...], new: tuple[str, ...], added: Effect, removed: Effect) -> Iterator[Told]:
+    """Each as it is written, and only those that mean more or fewer addresses than before."""
     before, after = _collapsed(old), _collapsed(new)
-    for network in after:
-        if not _within(network, before):
+    for network in dict.fromkeys(new):
+        if not _within(ipaddress.ip_network(network), before):
             yield f"{what} {network} added", added
-    for network in before:
-        if not _within(network, after):
+    for network in dict.fromkeys(old):
+        if not _within(ipaddress.ip_network(network), after):
             yield f"{what} {network} removed", removed
 
 

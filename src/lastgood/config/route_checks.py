@@ -157,7 +157,8 @@ def _rewriting(route: Route) -> Found:
             yield (heading, "path"), f"{heading} takes prefix or path, not both", None
         if section.prefix is not None and shape is not None and shape.kind != "prefix":
             what = f"{heading}.prefix needs a path that ends in /* and has no parameter, not {route.match.path}"
-            yield (heading, "prefix"), what, f"use {heading}.path, or match {route.match.path.rstrip('/')}/*"
+            instead = "" if "{" in route.match.path else f", or match {route.match.path.rstrip('/')}/*"
+            yield (heading, "prefix"), what, f"use {heading}.path{instead}"
     redirect = route.redirect
     if redirect and not redirect.model_fields_set - {"status"}:
         yield ("redirect",), "the redirect leads to where the request is", "name a scheme, host, port, path or prefix"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from lastgood.config.model import Listener
 from lastgood.release.plan import Plan
 from lastgood.release.release import RUNNING, Release, services_of
 
@@ -32,6 +33,23 @@ def not_startable(plan: Plan, target: Release, why: WhyNotStartable) -> list[str
     return [
         f"{kind_of(target, name)} {name} cannot be started: {reason}" for name, reason in found if reason is not None
     ]
+
+
+def late_listeners(before: Mapping[str, Listener], after: Mapping[str, Listener]) -> list[str]:
+    """Listeners cannot be moved by shares of requests: what does not happen at once, though the release is live."""
+    changed = [name for name, old in before.items() if name in after and _socket(old) != _socket(after[name])]
+    lines = [f"moves listener {name} at the end of the bake: until then it stays as it is" for name in changed]
+    gone = [name for name in before if name not in after]
+    lines += [f"closes listener {name} at the end of the bake" for name in gone]
+    taken = {(before[name].address, before[name].port): name for name in (*changed, *gone)}
+    for name, new in after.items():
+        if name not in before and (by := taken.get((new.address, new.port))) is not None:
+            lines.append(f"opens listener {name} at the end of the bake, when {by} has left its port")
+    return lines
+
+
+def _socket(listener: Listener) -> tuple[object, ...]:
+    return listener.address, listener.port, listener.tls
 
 
 def restarts(

@@ -26,7 +26,7 @@ from lastgood.operations.only import Shelf, plan_only
 from lastgood.operations.proofs import proofs_of, refuse_unproven, with_proofs
 from lastgood.operations.references import WhyUnusable, unusable, unusable_clients
 from lastgood.operations.rehearsing import Coming, Rehearsing, Trials, WayBack, refuse_blocked, refuse_blocked_drill
-from lastgood.operations.restarts import WhyNotStartable, not_startable, restarts
+from lastgood.operations.restarts import WhyNotStartable, late_listeners, not_startable, restarts
 from lastgood.operations.rollback import RollbackAsk, plan_rollback, rollback_by_itself
 from lastgood.operations.rulings import JUDGE
 from lastgood.operations.schema_losses import losses_or_why_not, reverted, stays_ahead
@@ -85,23 +85,28 @@ class Verbs:
             asyncio.to_thread(self.rehearsing.quick, coming, self.loop.view()),
             asyncio.to_thread(self.journal.put_contents, drafted.contents),
         )
-        restarting = self._restarts(drafted)
+        restarting, live = self._restarts(drafted), live_now(self.loop.state)
         answer = await self.loop.ask(partial(self._deploy, drafted, ask, back))
         await self._give_way(answer)
-        uncommitted, changes, forecast = await asyncio.gather(
+        uncommitted, changes, forecast, late = await asyncio.gather(
             asyncio.to_thread(drafting.uncommitted, drafted),
             asyncio.to_thread(self._changes_to_live, answer),
             asyncio.to_thread(self._forecast, drafted.configuration, ask.percent),
+            asyncio.to_thread(self._late, live, drafted),
         )
         told = reporting.drafted(replace(drafted, uncommitted=uncommitted))
         begun = answer["deployment"] is not None
         told |= {"forecast": forecast, "way_back": back.told() if back is not None and begun else None}
-        return {**answer, **told, "changes": changes, "restarts": restarting if begun else []}
+        return {**answer, **told, "changes": changes, "restarts": [*restarting, *late] if begun else []}
 
     def _restarts(self, drafted: Drafted) -> list[str]:
         live, draft = live_now(self.loop.state), drafted.draft
         kinds = {name: str(move["kind"]) for name, move in draft.moves.items()}
         return restarts(self.loop.release_of(live) if live else None, draft.parts, draft.instances, kinds)
+
+    def _late(self, live: int | None, drafted: Drafted) -> list[str]:
+        before = self.configurations.of(live).listeners if live is not None else {}
+        return late_listeners(before, drafted.configuration.listeners)
 
     async def _give_way(self, answer: Mapping[str, Any]) -> None:
         """What is only told waits until requests have moved, but not for what takes long: it would slow the move."""
@@ -146,6 +151,7 @@ class Verbs:
         held = held_by(view.state, _as_release(drafted.draft))
         basis = view.observed.basis()
         told: dict[str, Any] = {"held_by": held, "live": live, "basis": basis, "restarts": self._restarts(drafted)}
+        told["restarts"] += await asyncio.to_thread(self._late, live, drafted)
         told["ends"] = ended_by(view.state)
         told["forecast"] = await asyncio.to_thread(self._forecast, drafted.configuration)
         return {"changes": changes, **told, **reporting.drafted(drafted)}

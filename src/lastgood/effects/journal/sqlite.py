@@ -142,9 +142,8 @@ class SqliteJournal:
         try:
             for row in self._db.execute("SELECT * FROM event WHERE seq > ? ORDER BY seq", (after,)):
                 if (previous is not None and row[7] != previous) or _chained(row[:8]) != row[8]:
-                    raise Damaged(
-                        f"event {row[0]} does not fit the chain", where=str(self.path), next="lastgood doctor"
-                    )
+                    what, then = f"event {row[0]} does not fit the chain", "lastgood doctor --salvage"
+                    raise Damaged(what, where=str(self.path), next=then)
                 previous = row[8]
                 yield _event(row)
         except sqlite3.DatabaseError as error:
@@ -285,7 +284,8 @@ class SqliteJournal:
             lease = self.lease()
             lately = lease is not None and lease.boot_id == at.boot_id and at.boot_s - lease.seen_s < LEASE_S
             if lease and is_alive and lease.seen_s >= 0 and lately:
-                raise Conflict(f"a controller is running ({lease.holder})", next="lastgood status, or lastgood stop")
+                then = "lastgood status, or lastgood stop; if this folder is a copy of that project: rm -r .lastgood"
+                raise Conflict(f"a controller is running ({lease.holder})", next=then)
             self.seen_before_s = abs(lease.seen_s) if lease and abs(lease.seen_s) < UNKNOWN_S else None
             taken.append(max(lease.epoch if lease else 0, above) + 1)
             row = (1, taken[-1], holder, at.boot_id, at.boot_s)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable, Iterator
 
 from lastgood.effects.processes.entry import Entry, key_of_marker, runs_spec
 from lastgood.effects.processes.identity import Identity, adopt, boot_id, identify, marker_of, running
 from lastgood.effects.processes.keeper import Keeper, boot_time_s
-from lastgood.effects.processes.records import Record, read_records
+from lastgood.effects.processes.records import Record, put_aside, read_records
 from lastgood.process import ProcessSpec
 
 NO_PROCESS = -1
@@ -20,7 +21,7 @@ def take_over(keeper: Keeper) -> None:
     for name in torn:
         keeper.say(f"{name} is torn; put aside. If its process runs it is an orphan now: start it again or stop it")
     leaders = _leaders(keeper.run.run_id)
-    for record in records:
+    for record in _own(keeper, records):
         entry = keeper.entries[record.spec.key] = Entry(record.spec, "backoff", marker=record.marker)
         entry.secrets_known = not record.spec.secret_env
         found = leaders.pop(record.spec.key, None)
@@ -40,6 +41,16 @@ def take_over(keeper: Keeper) -> None:
             keeper.entries[key] = entry
             _make_orphan(entry)
             keeper.say(f"{key}: pid {identity.pid} is ours but its record is lost")
+
+
+def _own(keeper: Keeper, records: Iterable[Record]) -> Iterator[Record]:
+    """Without those that came with a copy of the directory: what they tell of belongs to another supervisor."""
+    for record in records:
+        if key_of_marker(keeper.run.run_id, record.marker) is not None:
+            yield record
+            continue
+        keeper.say(f"{record.spec.key}: its record was copied from another directory; put aside")
+        put_aside(keeper.run.records_path, record.spec.key)
 
 
 def _leaders(run_id: str) -> dict[str, Identity]:

@@ -127,15 +127,17 @@ def read_records(
             whole.append(record)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             torn.append(name)
-            _put_aside(path)
+            put_aside(directory, name.removesuffix(".json"))
     return whole, torn
 
 
-def _put_aside(path: str) -> None:
+def put_aside(directory: str, key: str) -> None:
+    """Keep what cannot be used for a person to look at; no more than one of a key."""
+    path = os.path.join(directory, key)
     try:
-        os.replace(path, path.removesuffix(".json") + ".torn")
+        os.replace(path + ".json", path + ".torn")
     except OSError:
-        pass  # it is read, and found torn, once more the next time
+        pass  # it is read, and found so, once more the next time
 
 
 def remove_record(directory: str, key: str) -> None:

@@ -18,6 +18,8 @@ from lastgood.interfaces.cli.verb import ReaderGone
 DEFECT = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+MOVING = ("deploy", "rollback", "promote", "abort", "retry")
+"""Commands of which nobody knows, where they are interrupted before their answer, whether they have begun anything."""
 
 
 @dataclass
@@ -37,6 +39,8 @@ def ending(arguments: Sequence[str], around: Surroundings) -> Iterator[End]:
     except LastgoodError as error:
         end.code = _tell(error, arguments, around)
     except KeyboardInterrupt:
+        if arguments and arguments[0] in MOVING:
+            around.stderr.write("interrupted; if it had begun it goes on: lastgood status\n")
         end.code = INTERRUPTED
     except (BrokenPipeError, ReaderGone):
         # Whoever read our output has seen enough; without this Python would complain once more at its end.
