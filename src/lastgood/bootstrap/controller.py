@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lastgood.bootstrap.places import Options, run_root, socket_folder, why_private
+from lastgood.bootstrap.places import Options, is_ours, run_root, socket_folder, why_private
 from lastgood.bootstrap.repository import make_drafting, why_unusable
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def make_controller(
     from lastgood.effects.git.driver import GitDriver
     from lastgood.effects.secrets import SecretStore
     from lastgood.effects.system_clock import SystemClock
+    from lastgood.effects.taken_ports import holder
     from lastgood.operations.configurations import Configurations
     from lastgood.operations.loop import Loop
     from lastgood.operations.verbs import Verbs
@@ -146,6 +147,7 @@ def make_controller(
     said_since = partial(log_tail, logs, redact=secrets.redactor.redact)
     gateway = _make_gateway(proxies, configurations, services, said_since, lambda: loop)
     gateway.printed_by = partial(version_tail, places.logs / "services", redact=secrets.redactor.redact)
+    gateway.port_held_by = partial(holder, is_ours=partial(is_ours, places))
     gateway.measure = EnvoyMeasurements({proxy.name: proxies.admin(proxy.name) for proxy in expected}).read
     drafting, why = make_drafting(places)
     databases = make_databases(places, secrets)

@@ -103,6 +103,14 @@ def _is_one_of(path: str, folders: Iterable[str]) -> bool:
     return any((each.st_dev, each.st_ino) == (wanted.st_dev, wanted.st_ino) for each in stats)
 
 
+def is_ours(places: Places, pid: int) -> bool:
+    """Whether a process was started by this project's supervisor."""
+    from lastgood.effects.processes.identity import marker_of
+    from lastgood.effects.processes.run_directory import open_run_directory
+
+    return (marker_of(pid) or "").startswith(f"{open_run_directory(str(run_root(places))).run_id}/")
+
+
 def supervisor_epoch(places: Places) -> int:
     """The highest epoch the supervisor has seen: a journal that was made anew must not start below it."""
     try:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from lastgood.config.configuration import Configuration
-from lastgood.errors import Conflict, LastgoodError
+from lastgood.errors import Conflict, LastgoodError, Rejected
 from lastgood.gateway.snapshot import Generation, Traffic
 from lastgood.health.reading import Counts, ProxyReading
 from lastgood.ports import Convergence, Proxies
@@ -45,6 +45,8 @@ class GatewayDriver:
         """What the proxies counted of releases; set it to have that kept of a release that is left."""
         self.printed_by: Callable[[Mapping[str, str]], list[str]] = lambda versions: []
         """The newest lines of the logs of versions of services."""
+        self.port_held_by: Callable[[str, int], str | None] = lambda address, port: None
+        """Who else listens there; set it to have that looked at before a release is tried."""
         self._proxies = proxies
         self._versions_of = versions_of
         self._moving = 0
@@ -113,6 +115,8 @@ class GatewayDriver:
             return await self._silent(step)
         traffic = await self._traffic(step.args)
         if step.verb == "preflight":
+            if wanted := self._new_listeners(traffic):
+                await asyncio.to_thread(self._refuse_taken, wanted)
             await self._proxies.preflight(traffic)
             return {}
         began_s = time.time()
@@ -125,6 +129,22 @@ class GatewayDriver:
         self._served_since_s.setdefault(int(step.args["candidate"] or step.args["base"]), began_s)
         told = {"took_ms": round(proof.took_ms, 3), "acknowledged": proof.acknowledged, "away": proof.away}
         return told | ({"waited_ms": round(proof.details.get("waited_ms", proof.took_ms), 3)} if proof.away else {})
+
+    def _new_listeners(self, traffic: Traffic) -> dict[str, tuple[str, int]]:
+        """Where no proxy of ours listens yet, as far as it is known here."""
+        served = (self._configurations.get(self._served[name]) for name in ("base", "candidate") if self._served[name])
+        open_now = {(each.address, each.port) for found in served if found for each in found.listeners.values()}
+        generations = (traffic.base, *((traffic.candidate,) if traffic.candidate else ()))
+        wanted = {name: each for made in generations for name, each in made.configuration.listeners.items()}
+        sockets = {name: (listener.address, listener.port) for name, listener in wanted.items()}
+        return {name: socket for name, socket in sockets.items() if socket not in open_now}
+
+    def _refuse_taken(self, wanted: Mapping[str, tuple[str, int]]) -> None:
+        """A port that somebody else has would be shared with him, without a word."""
+        for name, (address, port) in wanted.items():
+            if (who := self.port_held_by(address, port)) is not None:
+                what = f"listener {name}: port {port} is in use by {who}"
+                raise Rejected(what, next="end that process, or give the listener another port")
 
     async def _traffic(self, args: Mapping[str, Any]) -> Traffic:
         base, candidate = args["base"], args["candidate"]
