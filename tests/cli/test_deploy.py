@@ -29,7 +29,9 @@ def ends(controller: RecordedController, outcome: str, why: str, live: int | Non
 
 
 def test_it_tells_what_changes_what_happens_and_what_comes_next(project: Project, baking: RecordedController) -> None:
-    baking.says["POST /v1/deploy"] = recorded.deploy_answer(uncommitted=["lastgood.yaml"], warnings=["a.yaml:3: old"])
+    baking.says["POST /v1/deploy"] = recorded.deploy_answer(
+        uncommitted=["lastgood.yaml"], warnings=["a.yaml:3: warning: old"]
+    )
     ran = project.run("deploy", "main", "-m", "why not", "--percent", "10%", "--confirm-within", "10m", "--basis", "D")
     assert (ran.code, ran.err) == (0, "")
     told = ran.out.splitlines()

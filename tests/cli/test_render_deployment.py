@@ -168,6 +168,11 @@ def test_progress_of_what_went_otherwise() -> None:
     assert told("Superseded", by=33) == ["  superseded by d33"]
 
 
+def test_a_time_to_confirm_that_is_over_waits_for_a_controller() -> None:
+    told = lines(status(recorded.status(deployment=deployment(confirm_left_s=-5.0))))
+    assert "  it goes back by itself as soon as a controller runs: lastgood up\n" in told
+
+
 def test_status() -> None:
     assert lines(status(recorded.status(deployment=deployment(confirm_left_s=299)))) == (
         'live: r13 "Raise the limit" at 7a53198103c3 (baking, bakes for 600 s)\n'

@@ -98,6 +98,7 @@ async def test_there_and_back() -> None:
         assert report["timeline"][0]["kind"] == "Requested"
         history = await made.get("/v1/history?limit=2")
         assert [one["deployment"] for one in history["deployments"]] == [3, 2]
+        assert (await made.client.get("/v1/history?limit=0")).status_code == 422
         assert (await made.get("/v1/diff?old=r1&new=r2"))["changes"]
 
 

@@ -63,6 +63,13 @@ def test_nothing_known_good_offers_what_was_live_before_and_nothing_at_all_refus
         known_good(lived(1), RELEASES.__getitem__, leaving=1)
 
 
+def test_the_release_before_is_named_as_what_it_is() -> None:
+    bad = lived(1, 2, r1="bad")
+    assert resolve_target("previous", bad, RELEASES.__getitem__, commit=lambda _: None).why == (
+        "live before, known to be bad"
+    )
+
+
 def test_what_a_person_can_call_a_release() -> None:
     made = lived(1, 2, 3, r1="good")
     tagged = state((None, ev.Released(1, "x")), (None, ev.Tagged("stable", 1)))

@@ -122,7 +122,7 @@ def resolve_target(
         before = previous(state, leaving)
         if before is None:
             raise Refused("no release was live before", next="lastgood history")
-        return Choice(before, "live before")
+        return Choice(before, "live before" + (", known to be bad" if state.verdict(before).name == "bad" else ""))
     if found := re.fullmatch(r"r(\d+)(?:~(\d+))?", text):
         return Choice(_nth_before(state, int(found[1]), int(found[2] or 0)), "asked for by number")
     if text in state.tags:

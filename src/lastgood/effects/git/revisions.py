@@ -137,4 +137,7 @@ def _missing(native: pygit2.Repository, text: str) -> Unavailable:
         return Unavailable(
             f"there is no revision {text!r} in this shallow clone", where=native.path, next="git fetch --unshallow"
         )
+    if re.fullmatch(r"r\d+", text):
+        what, then = f"there is no release {text}, and no revision of that name", "lastgood history"
+        return Unavailable(what, where=native.path, next=then)
     return Unavailable(f"there is no revision {text!r}", where=native.path, next=f"git fetch may bring it; {_NEXT}")

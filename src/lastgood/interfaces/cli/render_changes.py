@@ -31,7 +31,7 @@ def _line(one: Mapping[str, Any]) -> str:
 
 def revision_notes(answer: Mapping[str, Any]) -> list[str]:
     """Warnings of a revision, and what lies in the work tree and is not in it."""
-    lines = [f"warning: {warning}" for warning in answer.get("warnings") or ()]
+    lines = [f"warning: {warning.replace(': warning: ', ': ', 1)}" for warning in answer.get("warnings") or ()]
     uncommitted = answer.get("uncommitted") or ()
     if uncommitted:
         lines.append(f"warning: not committed, so not part of it: {', '.join(uncommitted)}")

@@ -83,7 +83,9 @@ def deployment(found: Mapping[str, Any]) -> list[str]:
     lines += columns([_step(step) for step in found["steps"]], indent="  ")
     if found["confirm_left_s"] is not None:
         left = lasting(max(0.0, found["confirm_left_s"]))
-        lines.append(f"  it goes back by itself in {left}, unless: lastgood confirm")
+        over = found["confirm_left_s"] <= 0
+        when = "as soon as a controller runs: lastgood up" if over else f"in {left}, unless: lastgood confirm"
+        lines.append(f"  it goes back by itself {when}")
     return lines
 
 

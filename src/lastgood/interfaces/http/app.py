@@ -231,8 +231,8 @@ def _add_looks(app: FastAPI, verbs: Verbs, control: Control) -> None:
         return {**verbs.status(), "controller": control.about()}
 
     @app.get("/v1/history", summary="Releases and deployments")
-    async def history(limit: int = 20) -> dict[str, Any]:
-        return verbs.history(max(1, min(limit, 1000)))
+    async def history(limit: Annotated[int, Query(ge=1)] = 20) -> dict[str, Any]:
+        return verbs.history(min(limit, 1000))
 
     @app.get("/v1/diff", summary="What changes between two releases or revisions")
     async def diff(old: str, new: str) -> dict[str, Any]:
